@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Job files: a build and a boot as values. `lab job FILE` runs one and leaves a folder of results,
+//! leaning on nothing but the file, so that any scheduler can start it.
+
+use crate::outcome::BootOutcome;
+use lab_wire::GuestJob;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Format of job and report files.
+pub const JOB_FORMAT: u32 = 1;
+
+/// A job file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// [`JOB_FORMAT`].
+    pub format: u32,
+    /// Folder (absolute) that receives the results; made if absent.
+    pub out: PathBuf,
+    /// What to do.
+    #[serde(flatten)]
+    pub work: Work,
+}
+
+/// What a job does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "job")]
+pub enum Work {
+    /// Make a kernel.
+    Build(BuildJob),
+    /// Boot one and exercise it.
+    Boot(BootJob),
+}
+
+/// Make a kernel from a commit and a configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuildJob {
+    /// Repository (bare or not) that holds the commit.
+    pub tree: PathBuf,
+    /// Full commit id.
+    pub commit: String,
+    /// For people: `base`, or `patch 3/7: subject`.
+    pub label: String,
+    /// Name of the profile.
+    pub profile: String,
+    /// What is asked of the configuration.
+    pub config: ConfigRequest,
+    /// Files the patch touches, whose new compiler warnings are reported.
+    pub touched: Vec<String>,
+    /// Folder of the lab's cache (finished kernels, work folders, ccache).
+    pub cache: PathBuf,
+    /// Parallelism of make.
+    pub cores: u32,
+    /// Run make without a sandbox (the user said so).
+    pub no_sandbox: bool,
+    /// Seconds the build may take.
+    pub limit_seconds: u64,
+}
+
+/// A kernel configuration as a profile asks for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigRequest {
+    /// make target it starts from, e.g. `allnoconfig`.
+    pub start: String,
+    /// Options in the order in which they are set; a later one of the same name wins.
+    pub options: Vec<ConfigOption>,
+}
+
+/// One requested option.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigOption {
+    /// Symbol without `CONFIG_`.
+    pub name: String,
+    /// `y`, `n`, `m`, a number, or a quoted string.
+    pub value: String,
+    /// May be lost without failing the build.
+    pub optional: bool,
+    /// Where it was asked for: `fragments/lockdep.config:4`.
+    pub origin: String,
+}
+
+/// What a build left: `build.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuildReport {
+    /// [`JOB_FORMAT`].
+    pub format: u32,
+    /// How it ended.
+    pub outcome: BuildOutcome,
+    /// Key of tree, configuration and toolchain: names the folder in the cache.
+    pub key: String,
+    /// Folder with `bzImage`, `vmlinux`, `System.map`, `config`; present when built.
+    pub kernel: Option<PathBuf>,
+    /// Found ready in the cache; make was not run.
+    pub reused: bool,
+    /// Seconds of wall time for the whole job.
+    pub seconds: f64,
+    /// Seconds of wall time inside make.
+    pub make_seconds: f64,
+    /// Objects compiled or linked.
+    pub objects: u32,
+    /// `uname -r` of the kernel.
+    pub release: Option<String>,
+    /// First line of the compiler's --version.
+    pub compiler: String,
+    /// Requested options that this tree has no symbol for, and optional ones that were lost.
+    pub lost_options: Vec<String>,
+    /// Compiler warnings in touched files: `file:line: words`.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// How a build ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "as")]
+pub enum BuildOutcome {
+    /// The kernel is there.
+    Built,
+    /// The code does not compile or link.
+    Broken {
+        /// The compiler's or linker's first error.
+        error: Diagnostic,
+    },
+    /// Requested options did not survive.
+    ConfigLost {
+        /// Each with what it depends on, for people.
+        options: Vec<String>,
+    },
+    /// The lab or the host failed (disk full, sandbox, no tool).
+    RigFailed {
+        /// What it was and what to try.
+        reason: String,
+    },
+    /// Took longer than its limit.
+    TimedOut,
+    /// The user stopped the lab.
+    Interrupted,
+}
+
+/// What a compiler said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostic {
+    /// Source file, relative to the tree, where known.
+    pub file: Option<String>,
+    /// Line, from 1.
+    pub line: Option<u32>,
+    /// The words.
+    pub message: String,
+    /// Lines of output around it.
+    pub context: Vec<String>,
+}
+
+/// Boot a kernel and exercise it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BootJob {
+    /// Folder with `bzImage` (see [`BuildReport::kernel`]).
+    pub kernel: PathBuf,
+    /// For people: `patch 3/7 rt`.
+    pub label: String,
+    /// The machine.
+    pub machine: Machine,
+    /// Extra kernel arguments, in order.
+    pub append: Vec<String>,
+    /// What the guest is to do.
+    pub guest: GuestJob,
+    /// Time limits.
+    pub limits: Limits,
+    /// End the run at the first finding.
+    pub until_hit: bool,
+}
+
+/// The virtual machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// Memory, MiB.
+    pub memory_mib: u32,
+    /// Accelerator.
+    pub accel: Accel,
+    /// Scratch disks the scenarios need, MiB each (`/dev/vda`…): sparse, empty.
+    pub disks_mib: Vec<u32>,
+}
+
+/// Accelerator, after probing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Accel {
+    /// Hardware.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
+}
+
+/// Time and size limits of a boot, all in seconds unless said otherwise. They are for this machine:
+/// a profile's factor for slow kernels is already in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// From QEMU's start to the first console byte.
+    pub firmware: u32,
+    /// From there to the agent's hello.
+    pub kernel: u32,
+    /// Silence of the agent that counts as lost.
+    pub agent: u32,
+    /// Over a scenario's own seconds, before it counts as overrun.
+    pub scenario_extra: u32,
+    /// After a suspicion: wait for the rest of the report.
+    pub settle: u32,
+    /// For threads to stop and the guest to power off.
+    pub drain: u32,
+    /// Console bytes kept from the head and again from the tail, MiB each.
+    pub console_mib: u32,
+}
+
+/// What a boot left: `recording.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recording {
+    /// [`JOB_FORMAT`].
+    pub format: u32,
+    /// How it ended.
+    pub outcome: BootOutcome,
+    /// Seconds from starting QEMU to its exit.
+    pub seconds: f64,
+    /// Seconds from starting QEMU to the agent's hello.
+    pub agent_up: Option<f64>,
+    /// Seconds from starting QEMU to the first operation.
+    pub first_operation: Option<f64>,
+    /// Seconds that scenarios really ran: the exposure.
+    pub exposure: f64,
+    /// Accelerator used.
+    pub accel: Accel,
+    /// The exact argv of QEMU.
+    pub argv: Vec<String>,
+    /// QEMU's version line.
+    pub qemu: String,
+    /// `uname -r` the guest reported.
+    pub release: Option<String>,
+    /// Bytes the console printed.
+    pub console_bytes: u64,
+    /// Bytes cut out of the stored console, after the head.
+    pub console_cut: u64,
+    /// What the lab noticed and did, in order, for people.
+    pub remarks: Vec<String>,
+}

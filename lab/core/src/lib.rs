@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The thinking half of the lab. Nothing in this crate does I/O: values in, values out.
+
+pub mod bisect;
+pub mod boot;
+pub mod console;
+pub mod finding;
+pub mod job;
+pub mod outcome;
+pub mod profile;
+pub mod series;
+pub mod stats;
+pub mod verdict;
