@@ -1,6 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The doing half of the lab: what touches files, processes, networks and terminals.
 
+pub mod build;
+pub mod cli;
 pub mod error;
+pub mod exec;
 pub mod exit;
+pub mod fetch;
+pub mod host;
+pub mod image;
+pub mod intake;
+pub mod listen;
+pub mod pipeline;
+pub mod process;
+pub mod profiles;
+pub mod report;
+pub mod settings;
 pub mod stop;
+pub mod store;
+pub mod tree;
+pub mod ui;
+pub mod vm;

@@ -1,3 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The binary `lab`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lab::cli::main().into()
+}

@@ -8,6 +8,8 @@ pub mod finding;
 pub mod job;
 pub mod outcome;
 pub mod profile;
+pub mod report;
 pub mod series;
+pub mod settings;
 pub mod stats;
 pub mod verdict;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From the ledger to a verdict: what the series brings, what the base has too, and how sure that is.
 
+mod assemble;
 mod plan;
 mod record;
+pub use assemble::{RunName, beyond_console, run_record};
 pub use plan::{Need, need};
 pub use record::*;
 

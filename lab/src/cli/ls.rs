@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `lab ls`.
+
+use crate::error::Result;
+use crate::settings::Settings;
+use crate::store::{self, Set};
+use lab_core::verdict::Overall;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// List the result sets, oldest first.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Folder of results.
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<String> {
+    let results = Settings::load()?.results_folder(args.results.as_deref())?;
+    let mut rows = Vec::new();
+    for name in store::list(&results)? {
+        let set = Set::open(&results, &name)?;
+        let verdict = set.verdict()?;
+        let word = match verdict.map(|v| v.overall) {
+            Some(Overall::Regression) => "regression",
+            Some(Overall::NoRegression) => "no regression",
+            Some(Overall::CannotTell) => "cannot tell",
+            None => "unfinished",
+        };
+        rows.push((set.manifest().begun.clone(), name, set.manifest().profiles.clone(), word));
+    }
+    rows.sort();
+    if args.json {
+        return Ok(rows.iter().map(json_line).collect());
+    }
+    if rows.is_empty() {
+        return Ok(format!("no sets in {}\n", results.display()));
+    }
+    let width = rows.iter().map(|row| row.1.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (begun, name, profiles, word) in rows {
+        let names: Vec<&str> = profiles.iter().map(|p| p.name.as_str()).collect();
+        let _infallible = writeln!(text, "{name:width$}  {begun}  {word:13}  {}", names.join(","));
+    }
+    Ok(text)
+}
+
+type Row = (String, String, Vec<store::ProfileLine>, &'static str);
+
+fn json_line((begun, set, profiles, verdict): &Row) -> String {
+    let line = serde_json::json!({"set": set, "begun": begun, "profiles": profiles, "verdict": verdict});
+    format!("{line}\n")
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The host: what it has, what it can do, and how it gets what is missing.
+
+pub mod doctor;
+pub mod machine;
+pub mod setup;
+pub mod tools;

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The engine room's door: a kernel and a profile in, one line of the ledger out.
+
+use super::Corridor;
+use crate::error::{Error, Result};
+use crate::listen;
+use crate::store::file;
+use lab_core::job::{BootJob, BuildReport, JOB_FORMAT, Job, Recording, Work};
+use lab_core::outcome::BootOutcome;
+use lab_core::profile::Profile;
+use lab_core::verdict::{Line, RunName, RunRecord};
+use lab_wire::{GuestJob, PROTOCOL};
+use std::path::Path;
+
+impl Corridor<'_> {
+    /// The job that boots a kernel for the `number`th time.
+    pub(super) fn boot_job(
+        &self,
+        profile: &Profile,
+        patch: u32,
+        kernel: &Path,
+        number: u32,
+        until_hit: bool,
+    ) -> BootJob {
+        let options = &self.manifest().options;
+        let seed = seed_of(options.seed, &profile.name, number);
+        let limits = profile.limits();
+        BootJob {
+            kernel: kernel.to_owned(),
+            label: self.label(patch, &profile.name),
+            machine: profile.machine(self.manifest().host.accel),
+            append: profile.kernel_args.clone(),
+            guest: GuestJob {
+                protocol: PROTOCOL,
+                scenarios: profile.scenarios(seed, options.seconds),
+                sysctl: profile.sysctl.clone(),
+                drain_seconds: limits.drain,
+            },
+            limits,
+            until_hit,
+        }
+    }
+
+    /// Boots, or takes what an earlier attempt left.
+    pub(super) async fn boot(
+        &self,
+        profile: &Profile,
+        patch: u32,
+        built: &BuildReport,
+        number: u32,
+        until_hit: bool,
+    ) -> Result<RunRecord> {
+        self.go_on()?;
+        let kernel = built
+            .kernel
+            .as_deref()
+            .ok_or_else(|| Error::internal("a kernel that was not built cannot be booted"))?;
+        let name = RunName {
+            id: format!("{}-{patch:04}-{number:02}", profile.name),
+            profile: profile.name.clone(),
+            patch,
+            key: built.key.clone(),
+        };
+        let out = self.set.run_folder(&name.id);
+        let boot = self.boot_job(profile, patch, kernel, number, until_hit);
+        if !is_final(&out)? {
+            let label = format!("boot {} #{number}", self.label(patch, &profile.name));
+            let job = Job { format: JOB_FORMAT, out: out.clone(), work: Work::Boot(boot.clone()) };
+            self.exec.run(&job, &label).await?;
+            self.go_on()?;
+        }
+        let record = listen::record(&out, name, &boot)?;
+        self.remember(&Line::Run(record.clone()))?;
+        if patch == 0 {
+            self.keep_control(&boot, &record)?;
+        }
+        Ok(record)
+    }
+}
+
+/// A boot that need not be made again: it ended by the kernel's doing.
+fn is_final(out: &Path) -> Result<bool> {
+    let recording: Option<Recording> = file::read_json(&out.join("recording.json"))?;
+    Ok(recording.is_some_and(|r| {
+        !matches!(
+            r.outcome,
+            BootOutcome::Interrupted | BootOutcome::RigFailed { .. } | BootOutcome::QemuDied { .. }
+        )
+    }))
+}
+
+/// A boot's own seed: the same for every patch, so that the `number`th boots of two kernels are given
+/// the same operations; another for each boot, so that boots are not copies of each other.
+fn seed_of(seed: u64, profile: &str, number: u32) -> u64 {
+    let mut mixed = seed ^ u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    for byte in profile.bytes() {
+        mixed = (mixed ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    // JSON readers keep 53 bits of a number whole; the seed stays within them.
+    mixed & ((1 << 53) - 1)
+}

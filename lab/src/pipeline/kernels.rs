@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The forge's door: a patch and a profile in, a kernel or the reason why not out.
+
+use super::Corridor;
+use crate::error::Result;
+use crate::store::file;
+use lab_core::job::{BuildJob, BuildOutcome, BuildReport, JOB_FORMAT, Job, Work};
+use lab_core::profile::Profile;
+use lab_core::verdict::{BuildRecord, LEDGER_FORMAT, Line};
+
+impl Corridor<'_> {
+    /// The job that builds a patch (0: the base) under a profile.
+    pub(super) fn build_job(&self, profile: &Profile, patch: u32) -> BuildJob {
+        let manifest = self.manifest();
+        let touched = patch
+            .checked_sub(1)
+            .map(|index| manifest.patches[index as usize].touched.clone())
+            .unwrap_or_default();
+        BuildJob {
+            tree: manifest.tree.clone(),
+            commit: self.commit(patch).to_owned(),
+            label: self.label(patch, &profile.name),
+            profile: profile.name.clone(),
+            config: profile.config_request(),
+            touched,
+            cache: self.cache.to_owned(),
+            cores: self.exec.cores(),
+            no_sandbox: manifest.options.no_sandbox,
+            limit_seconds: profile.build_seconds,
+        }
+    }
+
+    /// Builds, or takes what an earlier attempt left.
+    pub(super) async fn kernel(&self, profile: &Profile, patch: u32) -> Result<BuildReport> {
+        self.go_on()?;
+        let id = format!("{}-{patch:04}", profile.name);
+        let out = self.set.build_folder(&id);
+        let path = out.join("build.json");
+        if let Some(report) = file::read_json::<BuildReport>(&path)?.filter(is_final) {
+            self.remember_build(&id, profile, patch, &report)?;
+            return Ok(report);
+        }
+        let job = Job {
+            format: JOB_FORMAT,
+            out,
+            work: Work::Build(self.build_job(profile, patch)),
+        };
+        let label = format!("build {}", self.label(patch, &profile.name));
+        self.exec.run(&job, &label).await?;
+        let report: BuildReport = file::read_json(&path)?
+            .ok_or_else(|| crate::error::Error::rig(format!("{label} left no build.json")))?;
+        self.go_on()?;
+        self.remember_build(&id, profile, patch, &report)?;
+        self.tell_warnings(patch, &report);
+        Ok(report)
+    }
+
+    fn remember_build(&self, id: &str, profile: &Profile, patch: u32, report: &BuildReport) -> Result<()> {
+        self.remember(&Line::Build(BuildRecord {
+            format: LEDGER_FORMAT,
+            id: id.to_owned(),
+            profile: profile.name.clone(),
+            patch,
+            commit: self.commit(patch).to_owned(),
+            key: report.key.clone(),
+            outcome: said(&report.outcome),
+            built: report.outcome == BuildOutcome::Built,
+            reused: report.reused,
+            seconds: report.seconds,
+        }))
+    }
+
+    fn tell_warnings(&self, patch: u32, report: &BuildReport) {
+        for lost in &report.lost_options {
+            self.ui.say(&format!("  {lost}"));
+        }
+        if patch == 0 {
+            return;
+        }
+        for warning in &report.warnings {
+            self.ui.say(&format!(
+                "  patch {patch} warns: {}:{}: {}",
+                warning.file.as_deref().unwrap_or("?"),
+                warning.line.unwrap_or(0),
+                crate::ui::harmless(&warning.message)
+            ));
+        }
+    }
+}
+
+/// A build that need not be tried again: its end was not the rig's or the user's doing, and the kernel
+/// it speaks of is still in the cache.
+fn is_final(report: &BuildReport) -> bool {
+    match &report.outcome {
+        BuildOutcome::Built => report.kernel.as_ref().is_some_and(|k| k.join("bzImage").is_file()),
+        BuildOutcome::Broken { .. } | BuildOutcome::ConfigLost { .. } => true,
+        BuildOutcome::RigFailed { .. } | BuildOutcome::TimedOut | BuildOutcome::Interrupted => false,
+    }
+}
+
+/// How a build ended, in a few words.
+pub(super) fn said(outcome: &BuildOutcome) -> String {
+    match outcome {
+        BuildOutcome::Built => "built".into(),
+        BuildOutcome::Broken { error } => format!(
+            "does not build: {}{}",
+            error
+                .file
+                .as_ref()
+                .map(|file| format!("{file}:{}: ", error.line.unwrap_or(0)))
+                .unwrap_or_default(),
+            error.message
+        ),
+        BuildOutcome::ConfigLost { options } => {
+            format!("requested options did not survive: {}", options.join("; "))
+        }
+        BuildOutcome::RigFailed { reason } => reason.clone(),
+        BuildOutcome::TimedOut => "took longer than its limit".into(),
+        BuildOutcome::Interrupted => "stopped on request".into(),
+    }
+}
