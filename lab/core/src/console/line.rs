@@ -15,7 +15,7 @@ pub(super) struct Line<'a> {
     pub(super) time: Option<f64>,
     /// Who printed it.
     pub(super) caller: Caller,
-    /// The kernel's words, with no control bytes at either end.
+    /// The kernel's words, with no blanks or control bytes at either end.
     pub(super) text: &'a [u8],
 }
 
@@ -60,6 +60,7 @@ impl<'a> Line<'a> {
         if line.time.is_none() {
             line.text = after_syslog(after_level(line.text));
         }
+        line.text = line.text.trim_ascii_start();
         line
     }
 }

@@ -4,7 +4,7 @@
 use super::line::Line;
 use super::lines::{LINE_LIMIT, Lines};
 use super::report::Report;
-use super::table::{Hit, MATCHER, Matcher, Role};
+use super::table::{Hit, MATCHER, Matcher, Role, Source};
 use crate::finding::{Class, Finding, Weight};
 
 /// How to read.
@@ -225,8 +225,24 @@ impl Reader {
                 self.open[at].word(line);
                 self.open[at].feed(line);
             }
+            (Role::OpensBeforeTrap, Some(at)) if self.open[at].explained_by(hit.format) => {
+                self.open[at].word(line)
+            }
+            (Role::Opens, Some(at)) if hit.format.source == Source::Nowhere => {
+                self.remark(hit, line, at, heard)
+            }
             (Role::Consequence, None) if self.tainted || !self.open.is_empty() => self.tell(line),
             _ => self.begin(hit, line, owner, heard),
+        }
+    }
+
+    /// A report of one line amid another one: the other goes on.
+    fn remark(&mut self, hit: &Hit, line: &Line<'_>, owner: usize, heard: &mut Vec<Heard>) {
+        self.open[owner].other();
+        if self.begun < self.options.max_findings {
+            self.begun += 1;
+            let report = Report::new(hit, line, line.start, line.time, self.tainted);
+            heard.push(Heard::Complete(report.finish(false)));
         }
     }
 

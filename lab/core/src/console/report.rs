@@ -58,6 +58,7 @@ pub(super) struct Report {
     locks: Vec<Lock>,
     chain: Vec<String>,
     await_symbol: bool,
+    skip_symbol: bool,
     lines: u32,
     quiet: u32,
     silent: u32,
@@ -92,6 +93,7 @@ impl Report {
             locks: Vec::new(),
             chain: Vec::new(),
             await_symbol: false,
+            skip_symbol: false,
             lines: 0,
             quiet: 0,
             silent: 0,
@@ -121,6 +123,14 @@ impl Report {
     /// A line of somebody else went by.
     pub(super) fn other(&mut self) {
         self.silent += 1;
+    }
+
+    /// Whether `format` only says more of what this report's trap said: kernels differ in which they print first.
+    pub(super) fn explained_by(&self, format: &Format) -> bool {
+        self.format.role == Role::Trap
+            && format.role == Role::OpensBeforeTrap
+            && format.class == self.format.class
+            && self.lines < TRAP_WITHIN
     }
 
     /// Takes the trap that this report announced.
@@ -160,7 +170,9 @@ impl Report {
             if std::mem::take(&mut self.await_symbol) {
                 self.set_at(frame.func.clone());
             }
-            self.push_frame(frame);
+            if !std::mem::take(&mut self.skip_symbol) {
+                self.push_frame(frame);
+            }
             return true;
         }
         self.header(bare) || self.lock(bare) || self.detail(bare) || is_evidence(bare)
@@ -187,10 +199,16 @@ impl Report {
             b"Second to last",
             b"Showing all locks",
             b"Local variable ",
+            b"RCU grace-period kthread stack dump",
+            b"rcu: RCU grace-period kthread stack dump",
             b"-> #",
             b"the existing dependency chain",
             b"the dependencies between",
         ];
+        if text.starts_with(b"Preemption disabled at:") {
+            self.skip_symbol = true;
+            return true;
+        }
         if text.starts_with(b"stack backtrace:")
             || text.starts_with(b"NMI backtrace for")
             || text.starts_with(b"Sending NMI")

@@ -11,6 +11,7 @@ pub(super) const FORMATS: &[Format] = &[
         "BUG: Dentry still in use in {func}",
     )
     .also("still in use")
+    .source(Source::Head(" ["))
     .role(Role::OpensBeforeTrap),
     Format::new(
         "VFS: Busy inodes after unmount",

@@ -89,7 +89,7 @@ pub(super) const FORMATS: &[Format] = &[
     .source(Source::LockAt)
     .by_locks(),
     Format::new(
-        "nested lock was not taken",
+        "ested lock was not taken",
         Class::Lockdep,
         "WARNING: nested lock was not taken in {func}",
     )

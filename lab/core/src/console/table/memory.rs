@@ -49,21 +49,21 @@ pub(super) const FORMATS: &[Format] = &[
         Class::StackOverflow,
         "BUG: stack guard page was hit in {func}",
     )
-    .source(Source::Pointer)
+    .source(Source::Entry)
     .alt(&["stack-overflow in {func}"]),
     Format::new(
         "BUG: TASK stack guard page was hit",
         Class::StackOverflow,
         "BUG: stack guard page was hit in {func}",
     )
-    .source(Source::Pointer)
+    .source(Source::Entry)
     .alt(&["stack-overflow in {func}"]),
     Format::new(
         "BUG: IRQ stack guard page was hit",
         Class::StackOverflow,
         "BUG: stack guard page was hit in {func}",
     )
-    .source(Source::Pointer),
+    .source(Source::Entry),
     Format::new(
         "PANIC: double fault",
         Class::StackOverflow,

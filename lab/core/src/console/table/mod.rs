@@ -11,6 +11,7 @@ mod lockdep;
 mod memory;
 mod oops;
 mod panic;
+mod program;
 mod rcu;
 mod sanitizer;
 mod warn;
@@ -155,7 +156,7 @@ impl Format {
 }
 
 /// All families in order.
-const FAMILIES: [&[Format]; 12] = [
+const FAMILIES: [&[Format]; 13] = [
     boot::FORMATS,
     sanitizer::FORMATS,
     lockdep::FORMATS,
@@ -167,6 +168,7 @@ const FAMILIES: [&[Format]; 12] = [
     filesystem::FORMATS,
     oops::FORMATS,
     panic::FORMATS,
+    program::FORMATS,
     warn::FORMATS,
 ];
 

@@ -47,6 +47,7 @@ pub(super) const FORMATS: &[Format] = &[
         Class::Oops,
         "general protection fault in {func}",
     )
+    .anywhere()
     .source(Source::Pointer)
     .alt(&["bad-access in {func}"])
     .unless(&[" ip:", "error:0 in", "user space"]),
@@ -56,7 +57,7 @@ pub(super) const FORMATS: &[Format] = &[
         "stack segment fault in {func}",
     )
     .source(Source::Pointer),
-    Format::new("divide error: ", Class::Oops, "divide error in {func}")
+    Format::new("divide error", Class::Oops, "divide error in {func}")
         .source(Source::Pointer)
         .unless(&[" ip:"]),
     Format::new("Internal error: ", Class::Oops, "Internal error in {func}")
