@@ -13,7 +13,7 @@ pub(super) struct Frame {
 }
 
 /// What names the instruction pointer.
-const POINTERS: [&[u8]; 8] = [
+const POINTERS: [&[u8]; 9] = [
     b"RIP: ",
     b"EIP: ",
     b"EIP is at ",
@@ -22,11 +22,15 @@ const POINTERS: [&[u8]; 8] = [
     b"pc : ",
     b"RIP  [",
     b"epc : ",
+    b"NIP ",
 ];
 
 /// The frame in a line, if it is one.
 pub(super) fn frame(text: &[u8]) -> Option<Frame> {
     let text = text.trim_ascii_start();
+    if text.starts_with(b"LR ") {
+        return None;
+    }
     if let Some(rest) = POINTERS.iter().find_map(|name| text.strip_prefix(*name)) {
         // The code segment stands before the symbol; a user-mode pointer has no symbol.
         let rest = match memchr::memchr(b':', &rest[..rest.len().min(5)]) {

@@ -10,7 +10,7 @@ use crate::finding::{Class, Finding};
 
 /// Bounds on what one report keeps; the kernel's own reports are far smaller.
 const TRACES: usize = 12;
-const FRAMES: usize = 96;
+const FRAMES: usize = 384;
 const LOCKS: usize = 64;
 const HEAD: usize = 600;
 /// Lines of the same caller that say nothing of a report before it counts as over.
@@ -56,6 +56,7 @@ pub(super) struct Report {
     traces: Vec<Trace>,
     aside: bool,
     locks: Vec<Lock>,
+    held_at: Option<String>,
     chain: Vec<String>,
     await_symbol: bool,
     skip_symbol: bool,
@@ -91,6 +92,7 @@ impl Report {
             traces: Vec::new(),
             aside: false,
             locks: Vec::new(),
+            held_at: None,
             chain: Vec::new(),
             await_symbol: false,
             skip_symbol: false,
@@ -114,7 +116,7 @@ impl Report {
     pub(super) fn is_over(&self, line: &Line<'_>) -> bool {
         let limit = if self.ended { QUIET / 3 } else { QUIET };
         let late = match (self.last_time, line.time) {
-            (Some(last), Some(now)) => now - last > SILENT_SECONDS || now < last - SILENT_SECONDS,
+            (Some(last), Some(now)) => now - last > SILENT_SECONDS,
             _ => false,
         };
         self.quiet > limit || self.silent > SILENT || self.lines > LINES || late
@@ -199,8 +201,6 @@ impl Report {
             b"Second to last",
             b"Showing all locks",
             b"Local variable ",
-            b"RCU grace-period kthread stack dump",
-            b"rcu: RCU grace-period kthread stack dump",
             b"-> #",
             b"the existing dependency chain",
             b"the dependencies between",
@@ -228,6 +228,10 @@ impl Report {
             return true;
         }
         if OWN.iter().any(|words| text.starts_with(words)) {
+            if self.aside && text.starts_with(b"Call ") {
+                self.aside = false;
+                self.new_trace();
+            }
             if self
                 .traces
                 .last()
@@ -283,6 +287,10 @@ impl Report {
             return self.inlined_at(text);
         };
         let held = text.starts_with(b"#");
+        if held && self.held_at.is_none() {
+            self.held_at = memchr::memmem::find(text, b"at: ")
+                .and_then(|at| frame::symbol(frame::after_address(&text[at + 4..])));
+        }
         if let (false, Some(class)) = (held, identity::lock_class(&text[..mark + 1])) {
             let at =
                 memchr::memmem::find(text, b"at: ").map(|at| frame::after_address(&text[at + 4..]));
@@ -477,6 +485,7 @@ impl Report {
                 .and_then(|lock| lock.at.clone())
                 .or_else(|| self.named.clone())
                 .filter(matters),
+            Source::HeldAt => self.held_at.clone().filter(matters),
             Source::Entry => self.entry(),
             Source::Stack => self.named.clone(),
         };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Functions that carry a message and are not the bug: `name` exactly, `name*` by its beginning, `*name*` anywhere.
+//! Functions that carry a message and are not the bug: `name` exactly, `name*` by its beginning, `*name*` anywhere, `be*in*` by
+//! its beginning and something after it.
 
 /// Reporting, checking, locking, allocating and copying helpers.
 pub(super) const MESSENGERS: &[&str] = &[
@@ -277,7 +278,22 @@ pub(super) const MESSENGERS: &[&str] = &[
     "complete",
     "complete_all",
     "swake_up*",
-    "usb_kill_*urb*",
+    "usb_kill_urb",
+    "usb_kill_anchored*",
+    "usb_poison*",
+    "init_timer*",
+    "try_to_grab_pending*",
+    "device_remove*",
+    "device_create*",
+    "device_destroy",
+    "dpm_sysfs_*",
+    "device_pm_*",
+    "*_panic",
+    "filemap_alloc_folio*",
+    "__filemap_get_folio*",
+    "pagecache_get_page*",
+    "find_or_create_page*",
+    "*del_timer*",
     "usb_submit_urb",
     "usb_start_wait_urb",
     "usb_bulk_msg",
@@ -505,6 +521,52 @@ pub(super) const WAITS: &[&str] = &[
     "rcu_sync*",
 ];
 
+/// The stall detector itself and the ticks it runs in.
+pub(super) const STALL_DETECTORS: &[&str] = &[
+    "rcu_check_callbacks",
+    "rcu_dump_*",
+    "rcu_sched_clock*",
+    "rcu_pending*",
+    "__rcu_pending*",
+    "check_cpu_stall*",
+    "print_cpu_stall*",
+    "print_other_cpu*",
+    "sched_show_task",
+    "show_state*",
+    "update_process_times",
+    "tick_*",
+    "*hrtimer*",
+    "rcu_gp_kthread*",
+    "rcu_gp_fqs*",
+    "rcu_gp_cleanup*",
+    "rcu_stall*",
+    "rcu_check_gp*",
+    "local_apic_timer*",
+    "watchdog_*",
+    "arch_trigger*",
+    "trigger_*",
+    "perf_event_overflow",
+    "__perf_event_overflow",
+    "intel_pmu_*",
+    "nmi_handle",
+    "default_do_nmi",
+    "do_nmi",
+    "rcu_implicit*",
+    "rcu_core*",
+    "rcu_process_callbacks",
+    "rcu_do_batch",
+    "try_invoke_on*",
+    "*sysvec_*",
+    "*_apic_timer_interrupt",
+    "do_idle",
+    "default_idle*",
+    "native_safe_halt*",
+    "acpi_*idle*",
+    "schedule*",
+    "__schedule*",
+    "kthread",
+];
+
 /// Functions that dispatch to code that may loop: below them nothing tells one stall from another.
 pub(super) const DISPATCHERS: &[&str] = &[
     "process_one_work",
@@ -557,6 +619,7 @@ pub(super) const DISPATCHERS: &[&str] = &[
     "C_SYSC_ioctl",
     "compat_SyS_ioctl",
     "__fput",
+    "sock_common_*",
     "sock_sendmsg*",
     "__sock_sendmsg*",
     "sock_recvmsg*",
@@ -609,7 +672,12 @@ fn fits(func: &str, pattern: &str) -> bool {
     match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
         (Some(rest), Some(_)) => func.contains(rest.trim_end_matches('*')),
         (Some(end), None) => func.ends_with(end),
-        (None, Some(begin)) => func.starts_with(begin),
+        (None, Some(begin)) => match begin.split_once('*') {
+            Some((begin, inside)) => func
+                .strip_prefix(begin)
+                .is_some_and(|rest| rest.contains(inside)),
+            None => func.starts_with(begin),
+        },
         (None, None) => func == pattern,
     }
 }

@@ -26,6 +26,7 @@ pub(super) const FORMATS: &[Format] = &[
         "BUG: soft lockup in {func}",
     )
     .source(Source::Entry)
+    .skip(&[skip::MESSENGERS, skip::STALL_DETECTORS])
     .alt(&["stall in {func}"]),
     Format::new(
         "etected hard LOCKUP on cpu",
@@ -34,6 +35,7 @@ pub(super) const FORMATS: &[Format] = &[
     )
     .anywhere()
     .source(Source::Entry)
+    .skip(&[skip::MESSENGERS, skip::STALL_DETECTORS])
     .alt(&["stall in {func}"]),
     Format::new(
         "etected hard lockup on CPU",
@@ -41,7 +43,8 @@ pub(super) const FORMATS: &[Format] = &[
         "BUG: hard lockup in {func}",
     )
     .anywhere()
-    .source(Source::Entry),
+    .source(Source::Entry)
+    .skip(&[skip::MESSENGERS, skip::STALL_DETECTORS]),
     Format::new(
         "BUG: workqueue lockup",
         Class::WorkqueueLockup,

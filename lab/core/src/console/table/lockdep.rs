@@ -73,13 +73,15 @@ pub(super) const FORMATS: &[Format] = &[
         "WARNING: held lock freed in {func}",
     )
     .anywhere()
+    .source(Source::LockAt)
     .by_locks(),
     Format::new(
         "still has locks held!",
         Class::Lockdep,
         "WARNING: still has locks held in {func}",
     )
-    .anywhere(),
+    .anywhere()
+    .source(Source::HeldAt),
     Format::new(
         "lock held when returning to user space!",
         Class::Lockdep,

@@ -61,6 +61,8 @@ pub(super) enum Source {
     Stack,
     /// After the first `at:` of a lock, else in the stack.
     LockAt,
+    /// Where the first held lock was taken, else in the stack.
+    HeldAt,
     /// Where the looping code was entered: the function that was called by the first dispatcher in the stack.
     Entry,
     /// Nowhere: the head says all.

@@ -60,6 +60,7 @@ pub(super) const FORMATS: &[Format] = &[
     Format::new("divide error", Class::Oops, "divide error in {func}")
         .source(Source::Pointer)
         .unless(&[" ip:"]),
+    Format::new("divide_error: ", Class::Oops, "divide error in {func}").source(Source::Pointer),
     Format::new("Internal error: ", Class::Oops, "Internal error in {func}")
         .source(Source::Pointer)
         .role(Role::Follows),

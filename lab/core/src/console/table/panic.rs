@@ -17,6 +17,7 @@ pub(super) const FORMATS: &[Format] = &[
         Class::StackOverflow,
         "kernel panic: corrupted stack end in {func}",
     )
+    .source(Source::Entry)
     .skip(&[skip::MESSENGERS, skip::WAITS])
     .alt(&["stack-overflow in {func}"]),
     Format::new(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! RCU: misuse (kernel/locking/lockdep.c, lockdep_rcu_suspicious) and stalls (kernel/rcu/tree_stall.h).
 
+use super::super::skip;
 use super::{Format, Role, Source};
 use crate::finding::Class;
 
@@ -20,6 +21,7 @@ pub(super) const FORMATS: &[Format] = &[
     .anywhere()
     .also("rcu")
     .source(Source::Entry)
+    .skip(&[skip::MESSENGERS, skip::STALL_DETECTORS])
     .alt(&["stall in {func}"]),
     Format::new(
         "self-detected stall on CPU",
@@ -28,6 +30,7 @@ pub(super) const FORMATS: &[Format] = &[
     )
     .anywhere()
     .source(Source::Entry)
+    .skip(&[skip::MESSENGERS, skip::STALL_DETECTORS])
     .alt(&["stall in {func}"]),
     Format::new(
         "detected expedited stalls on CPUs",
@@ -36,6 +39,7 @@ pub(super) const FORMATS: &[Format] = &[
     )
     .anywhere()
     .source(Source::Entry)
+    .skip(&[skip::MESSENGERS, skip::STALL_DETECTORS])
     .alt(&["stall in {func}"]),
     Format::new(
         "kthread starved for ",
@@ -45,6 +49,7 @@ pub(super) const FORMATS: &[Format] = &[
     .anywhere()
     .also("rcu")
     .source(Source::Entry)
+    .skip(&[skip::MESSENGERS, skip::STALL_DETECTORS])
     .role(Role::Follows),
     Format::new(
         "rcu_tasks detected stalls on tasks",
@@ -52,5 +57,6 @@ pub(super) const FORMATS: &[Format] = &[
         "INFO: rcu detected stall in {func}",
     )
     .anywhere()
-    .source(Source::Entry),
+    .source(Source::Entry)
+    .skip(&[skip::MESSENGERS, skip::STALL_DETECTORS]),
 ];

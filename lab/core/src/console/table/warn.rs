@@ -87,18 +87,6 @@ pub(super) const FORMATS: &[Format] = &[
         .also(" at ")
         .source(Source::Pointer)
         .role(Role::Trap),
-    Format::new(": WARNING: ", Class::Warning, "WARNING: {rest}")
-        .anywhere()
-        .unless(&[
-            "XFS (",
-            "Spectre",
-            "EXT4-fs",
-            "BTRFS",
-            "at risk",
-            "mitigation",
-        ])
-        .source(Source::Nowhere)
-        .suspicion(),
     Format::new("BUG: ", Class::Bug, "BUG: {rest}").source(Source::Nowhere),
     Format::new("BUG ", Class::Memory, "BUG: {slab}")
         .also("ainted")
