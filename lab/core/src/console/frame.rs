@@ -65,6 +65,7 @@ pub(super) fn frame(text: &[u8]) -> Option<Frame> {
     let func = symbol(rest)
         .or_else(|| inlined(rest))
         .or_else(|| from(rest))?;
+    let guess = guess || text.ends_with(b"(unreliable)");
     Some(Frame {
         func,
         pointer: false,

@@ -11,6 +11,7 @@ use crate::finding::{Class, Finding};
 /// Bounds on what one report keeps; the kernel's own reports are far smaller.
 const TRACES: usize = 12;
 const FRAMES: usize = 384;
+const GUESSES: usize = 32;
 const LOCKS: usize = 64;
 const HEAD: usize = 600;
 /// Lines of the same caller that say nothing of a report before it counts as over.
@@ -334,7 +335,10 @@ impl Report {
     /// Lines that tell something the title needs.
     fn detail(&mut self, text: &[u8]) -> bool {
         if let Some(rest) = text.strip_prefix(b"last function: ") {
-            self.named = frame::ident(rest).map(frame::plain);
+            self.named = self
+                .named
+                .take()
+                .or_else(|| frame::ident(rest).map(frame::plain));
             return true;
         }
         for (words, access) in [
@@ -473,11 +477,7 @@ impl Report {
         let matters = |func: &String| !skip::named(func, skip);
         let found = match self.format.source {
             Source::Nowhere => return None,
-            Source::Head(_) => self
-                .named
-                .clone()
-                .filter(matters)
-                .or_else(|| self.below_pointer()),
+            Source::Head(_) => self.named.clone().filter(matters),
             Source::Pointer => self.below_pointer(),
             Source::LockAt => self
                 .locks
@@ -487,6 +487,11 @@ impl Report {
                 .filter(matters),
             Source::HeldAt => self.held_at.clone().filter(matters),
             Source::Entry => self.entry(),
+            Source::Aside => self
+                .traces
+                .iter()
+                .find(|trace| trace.aside)
+                .and_then(|trace| self.first_of(&trace.frames)),
             Source::Stack => self.named.clone(),
         };
         found
@@ -514,7 +519,9 @@ impl Report {
     fn first_of(&self, frames: &[Frame]) -> Option<String> {
         Self::sure(frames)
             .map(|frame| &frame.func)
-            .find(|func| !skip::named(func, self.format.skip))
+            .find(|func| {
+                !skip::named(func, self.format.skip) && !skip::named(func, &[skip::INTERRUPTS])
+            })
             .cloned()
     }
 
@@ -528,12 +535,11 @@ impl Report {
 
     /// The part of a stack below the watchdog's interrupt.
     fn below_interrupt(frames: &[Frame]) -> &[Frame] {
-        let pointer = frames.iter().rposition(|frame| frame.pointer);
+        let pointer = frames.iter().position(|frame| frame.pointer);
         let interrupt = frames
             .iter()
-            .rposition(|frame| skip::named(&frame.func, &[skip::INTERRUPTS]))
-            .map(|at| at + 1);
-        &frames[pointer.or(interrupt).unwrap_or(0)..]
+            .position(|frame| skip::named(&frame.func, &[skip::INTERRUPTS]));
+        &frames[pointer.or(interrupt.map(|at| at + 1)).unwrap_or(0)..]
     }
 
     /// The top of the code that loops.
@@ -544,17 +550,21 @@ impl Report {
 
     fn entry(&self) -> Option<String> {
         self.own_traces().find_map(|trace| {
-            let frames: Vec<&Frame> = Self::sure(Self::below_interrupt(&trace.frames)).collect();
-            let top = frames.first()?;
-            if top.func.starts_with("smp_call_function") {
-                return Some(top.func.clone());
+            let below = Self::below_interrupt(&trace.frames);
+            if let Some(top) = self
+                .first_of(below)
+                .filter(|top| top.starts_with("smp_call_function"))
+            {
+                return Some(top);
             }
+            let frames: Vec<&Frame> = Self::sure(below).collect();
+            // Where nothing dispatches the stack ends at the entry itself.
             let dispatcher = frames
                 .iter()
-                .position(|frame| skip::named(&frame.func, &[skip::DISPATCHERS]))?;
-            dispatcher
-                .checked_sub(1)
-                .map(|entry| frames[entry].func.clone())
+                .position(|frame| skip::named(&frame.func, &[skip::DISPATCHERS]))
+                .unwrap_or(frames.len());
+            let entry = frames[..dispatcher].last()?.func.clone();
+            (!skip::named(&entry, self.format.skip)).then_some(entry)
         })
     }
 }

@@ -179,7 +179,6 @@ pub(super) const MESSENGERS: &[&str] = &[
     "irqentry*",
     "ct_*",
     // Locks.
-    "console_lock",
     "down_trylock",
     "down_console*",
     "spin_*",
@@ -448,6 +447,8 @@ pub(super) const MESSENGERS: &[&str] = &[
     "__copy_from_user*",
     "__copy_user*",
     "_copy_*user*",
+    "_copy_to_iter*",
+    "_copy_from_iter*",
     "copy_*user*",
     "raw_copy*",
     "copyout",
@@ -469,6 +470,7 @@ pub(super) const MESSENGERS: &[&str] = &[
 
 /// Schedulers and waits: a task that hangs is blamed on whom it waits in.
 pub(super) const WAITS: &[&str] = &[
+    "console_lock",
     "schedule*",
     "__schedule*",
     "_schedule*",
@@ -645,6 +647,9 @@ pub(super) const DISPATCHERS: &[&str] = &[
 
 /// Interrupt entries: what stands above them in a stack is the watchdog itself.
 pub(super) const INTERRUPTS: &[&str] = &[
+    "gic_handle_irq*",
+    "handle_arch_irq",
+    "generic_handle_arch_irq",
     "*apic_timer_interrupt",
     "asm_sysvec_*",
     "asm_common_interrupt",

@@ -32,7 +32,7 @@ pub(super) const FORMATS: &[Format] = &[
     Format::new("-safe -> ", Class::Lockdep, "possible deadlock in {func}")
         .also("-unsafe lock order detected")
         .anywhere()
-        .source(Source::LockAt)
+        .source(Source::Aside)
         .by_locks(),
     Format::new(
         "inconsistent lock state",

@@ -63,6 +63,8 @@ pub(super) enum Source {
     LockAt,
     /// Where the first held lock was taken, else in the stack.
     HeldAt,
+    /// In the first stack that is told aside: who registered the other side, else in the stack.
+    Aside,
     /// Where the looping code was entered: the function that was called by the first dispatcher in the stack.
     Entry,
     /// Nowhere: the head says all.
