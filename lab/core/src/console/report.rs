@@ -269,7 +269,10 @@ impl Report {
             .last_mut()
             .filter(|trace| trace.frames.len() < FRAMES)
         {
-            trace.frames.push(frame);
+            // What may be left from earlier calls is kept only while nothing better is known.
+            if !frame.guess || trace.frames.len() < GUESSES {
+                trace.frames.push(frame);
+            }
         }
     }
 
@@ -496,7 +499,17 @@ impl Report {
         };
         found
             .or_else(|| self.first_in_stack())
+            .or_else(|| self.at_least())
             .map(|func| identity::function_name(&func))
+    }
+
+    /// A messenger is better than nothing when the report was cut.
+    fn at_least(&self) -> Option<String> {
+        match self.format.source {
+            Source::Head(_) => self.named.clone(),
+            Source::LockAt | Source::Aside => self.locks.first().and_then(|lock| lock.at.clone()),
+            _ => None,
+        }
     }
 
     fn own_traces(&self) -> impl Iterator<Item = &Trace> {
