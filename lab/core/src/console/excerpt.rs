@@ -14,6 +14,7 @@ pub fn excerpt(console: &[u8], finding: &Finding, max_lines: usize) -> Vec<Strin
     let bytes = console[start..end].trim_ascii_end();
     let mut lines: Vec<String> = bytes
         .split(|byte| *byte == b'\n')
+        .filter(|_| !bytes.is_empty())
         .take(max_lines)
         .map(printable)
         .collect();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The streaming reader: passes over what says nothing, and hands lines to the reports that are open.
 
-use super::line::Line;
+use super::line::{Caller, Line};
 use super::lines::{LINE_LIMIT, Lines};
 use super::report::Report;
 use super::table::{Hit, MATCHER, Matcher, Role, Source};
@@ -46,7 +46,7 @@ const CUT_WITHIN: u32 = 12;
 struct Scissors {
     start: u64,
     time: Option<f64>,
-    caller: super::line::Caller,
+    caller: Caller,
     lines: u32,
 }
 
@@ -106,23 +106,32 @@ impl Reader {
 
     /// Ends open reports now, for when the console has been silent: what comes later begins anew.
     pub fn flush(&mut self) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = self
-            .open
-            .drain(..)
-            .map(|report| report.finish(true))
-            .collect();
-        findings.sort_by_key(|finding| (finding.start, finding.end));
+        self.close_all(None)
+    }
+
+    /// Ends the console: the last line and the open reports. A report whose caller was in the midst of a line is torn.
+    pub fn finish(mut self) -> Vec<Finding> {
+        let mut heard = Vec::new();
+        let mut cut_by = None;
+        if let (Some(matcher), Some((kept, start, end))) = (MATCHER.as_ref(), self.lines.rest()) {
+            self.line(matcher, &kept, start, end, &mut heard);
+            cut_by = Some(Line::parse(&kept, start, end).caller);
+        }
+        let mut findings = super::complete(heard);
+        findings.extend(self.close_all(cut_by));
         findings
     }
 
-    /// Ends the console: the last line and the open reports.
-    pub fn finish(mut self) -> Vec<Finding> {
-        let mut heard = Vec::new();
-        if let (Some(matcher), Some((kept, start, end))) = (MATCHER.as_ref(), self.lines.rest()) {
-            self.line(matcher, &kept, start, end, &mut heard);
-        }
-        let mut findings = super::complete(heard);
-        findings.extend(self.flush());
+    fn close_all(&mut self, cut_by: Option<Caller>) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = self
+            .open
+            .drain(..)
+            .map(|report| {
+                let cut = cut_by.is_some_and(|caller| report.caller == caller);
+                report.finish(cut)
+            })
+            .collect();
+        findings.sort_by_key(|finding| (finding.start, finding.end));
         findings
     }
 
@@ -278,7 +287,7 @@ impl Reader {
             self.past_start && !self.booting
         };
         for report in self.open.drain(..) {
-            heard.push(Heard::Complete(report.finish(true)));
+            heard.push(Heard::Complete(report.finish(false)));
         }
         self.scissors = None;
         if again {

@@ -354,7 +354,10 @@ impl Report {
                 return true;
             }
         }
-        if text.starts_with(b"---[ end") {
+        if [&b"---[ end"[..], b"Kernel Offset: ", b"Rebooting in "]
+            .iter()
+            .any(|words| text.starts_with(words))
+        {
             self.ended = true;
             return true;
         }
@@ -429,7 +432,7 @@ impl Report {
         let torn = self.dropped
             || (self.format.has_stack()
                 && (self.traces.iter().all(|trace| trace.frames.is_empty()) || function.is_none()))
-            || (cut && !self.ended);
+            || cut;
         let signature = identity::signature(
             class,
             function.as_deref(),
