@@ -156,10 +156,12 @@ impl Refusal {
             out.push('\n');
         };
         line(format!("read from {}", self.source));
-        if let Some(file) = &self.file {
+        if let (Some(file), Reason::Conflict { .. } | Reason::Binary { .. }) =
+            (&self.file, &self.reason)
+        {
             line(format!("file {file}"));
         }
-        for text in self.reason.lines() {
+        for text in self.reason.lines(self.file.as_deref()) {
             line(text);
         }
         match (&self.fits, self.tried) {
@@ -176,7 +178,8 @@ impl Refusal {
 }
 
 impl Reason {
-    fn lines(&self) -> Vec<String> {
+    fn lines(&self, file: Option<&str>) -> Vec<String> {
+        let subject = file.unwrap_or("it");
         match self {
             Reason::Conflict { misfit, merge } => misfit.lines(merge),
             Reason::Binary { why } => vec![format!("binary change: {why}")],
@@ -185,10 +188,12 @@ impl Reason {
                  or name an older base"
                     .to_owned(),
             ],
-            Reason::Tree { why } => vec![why.clone()],
-            Reason::Hostile { why } => vec![format!("refused: {why}")],
+            Reason::Tree { why } => vec![format!("{subject} {why}")],
+            Reason::Hostile { why } => vec![format!("refused: {subject}: {why}")],
             Reason::Unproven { why } => {
-                vec![format!("the result is not what the mail says: {why}")]
+                vec![format!(
+                    "the result is not what the mail says: {subject}: {why}"
+                )]
             }
         }
     }

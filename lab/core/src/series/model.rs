@@ -72,6 +72,9 @@ pub struct FilePatch {
     pub new_path: Option<String>,
     /// How the two belong together.
     pub change: Change,
+    /// `similarity index`, percent, where the patch names it: part of its patch-id.
+    #[serde(default)]
+    pub similarity: Option<u8>,
     /// Mode before, octal as in git (0o100644), where the patch names it.
     pub old_mode: Option<u32>,
     /// Mode after, where the patch names it.
