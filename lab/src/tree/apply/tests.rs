@@ -275,7 +275,30 @@ fn a_conflict_without_merge_is_refused_with_both_sides_and_a_base_that_fits() {
     let mut refusal = refused(&git, "other", &series);
     refusal.base = "0123456789abcdef".to_owned();
     refusal.source = "v2.mbox: message 1".to_owned();
-    insta::assert_snapshot!(refusal.text(), @"");
+    insta::assert_snapshot!(refusal.text(), @r"
+    patch 1/1 does not apply to 0123456789ab: fs: count in words
+      read from v2.mbox: message 1
+      file fs/dcache.c
+      hunk 1 (line 1): @@ -27,7 +27,7 @@
+        its lines are not in the file; no merge: the patch has no index line
+        the patch wants:
+          |line 27
+          |line 28
+          |line 29
+          |line 30
+          |line 31
+          |line 32
+          |line 33
+        the tree has, at line 28 (6 of 7 lines alike):
+          |line 27a
+          |line 28
+          |line 29
+          |line 30
+          |line 31
+          |line 32
+          |line 33
+      the whole series applies to v6.12: try --base v6.12
+    ");
     assert!(git.run(&["for-each-ref", "refs/lab"]).is_empty());
 }
 
