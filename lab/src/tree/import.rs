@@ -304,3 +304,7 @@ fn build_root(read: Listing, ids: &[Option<Oid>]) -> Result<Unpacked> {
         sha256: read.sha256,
     })
 }
+
+#[cfg(test)]
+#[path = "import_tests.rs"]
+mod tests;

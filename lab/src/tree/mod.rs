@@ -10,7 +10,7 @@ mod import;
 mod locate;
 mod pack;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod unpack;
 mod version;
 
