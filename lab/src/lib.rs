@@ -5,5 +5,6 @@ pub mod cli;
 pub mod error;
 pub mod exit;
 pub mod fetch;
+pub mod intake;
 pub mod stop;
 pub mod tree;

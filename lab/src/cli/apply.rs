@@ -3,9 +3,9 @@
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::intake;
 use crate::tree::{Options, Tree, Verdict, try_apply};
 use lab_core::apply::{Applied, Proof, Refusal};
-use lab_core::series::Series;
 use std::path::PathBuf;
 
 /// Apply a series to a kernel tree: one commit a patch under refs/lab/, each checked against its mail.
@@ -21,6 +21,9 @@ pub struct Args {
     /// Commit to apply to [default: the series' base-commit if the tree has it, else HEAD].
     #[arg(long, value_name = "REV")]
     pub base: Option<String>,
+    /// Take this version where there are several; the newest otherwise.
+    #[arg(long, value_name = "N")]
+    pub version: Option<u32>,
     /// Print apply.json instead of words.
     #[arg(long)]
     pub json: bool,
@@ -35,16 +38,22 @@ pub struct Said {
     pub exit: Exit,
 }
 
-/// Applies `series`, which the caller has read from `args.series`, to `tree`, which it has located.
+/// Reads the series and applies it to `tree`, which the caller has located.
 ///
 /// # Errors
-/// The base is unknown, or the repository cannot be read or written. A refusal is an answer with `--json`, else an error.
-pub fn run(args: &Args, series: &Series, tree: &Tree) -> Result<Said> {
+/// The series cannot be read, the base is unknown, or the repository cannot be read or written. A refusal is an answer
+/// with `--json`, else an error.
+pub fn run(args: &Args, tree: &Tree) -> Result<Said> {
+    let options = intake::Options {
+        version: args.version,
+        tree: Some(tree.git_dir().to_path_buf()),
+    };
+    let series = intake::read_series(&args.series, &options)?;
     let base = match &args.base {
         Some(rev) => tree.resolve(rev)?,
-        None => tree.default_base(series)?,
+        None => tree.default_base(&series)?,
     };
-    match try_apply(tree, base, series, Options::default())? {
+    match try_apply(tree, base, &series, Options::default())? {
         Verdict::Applied(applied) if args.json => said(Exit::Good, json(&applied)?),
         Verdict::Applied(applied) => said(Exit::Good, words(&applied)),
         Verdict::Refused(refusal) => refused(args, &refusal),
@@ -107,11 +116,12 @@ mod tests {
         testing::{Git, numbered},
     };
 
-    fn args(json: bool) -> Args {
+    fn args(series: &str, json: bool) -> Args {
         Args {
-            series: "x".to_owned(),
+            series: series.to_owned(),
             tree: None,
             base: Some("v6.12".to_owned()),
+            version: None,
             json,
         }
     }
@@ -119,27 +129,37 @@ mod tests {
     #[test]
     fn says_what_it_did() {
         let git = Git::kernel();
-        git.write(
-            "fs/dcache.c",
-            numbered(60).replace("line 30\n", "").as_bytes(),
-        );
+        let text = numbered(60).replace("line 30\n", "");
+        git.write("fs/dcache.c", text.as_bytes());
         git.commit("fs: drop a line");
         let tree = Tree::open(&git.dir(), Origin::Option).unwrap();
-        let series = git.series("v6.12", "main");
-        let said = run(&args(false), &series, &tree).unwrap();
+        let said = run(&args("v6.12..main", false), &tree).unwrap();
         assert_eq!(said.exit, Exit::Good);
         assert!(said.text.contains("fs: drop a line\n"), "{}", said.text);
-        let said = run(&args(true), &series, &tree).unwrap();
+        let said = run(&args("v6.12..main", true), &tree).unwrap();
         let applied: Applied = serde_json::from_str(&said.text).unwrap();
         assert_eq!(applied.patches[0].files[0].offsets, [0]);
-        let mut bad = series;
-        bad.patches[0].files[0].old_path = Some("../x".to_owned());
-        let said = run(&args(true), &bad, &tree).unwrap();
+        assert_eq!(applied.patches[0].proof, Proof::PatchId);
+    }
+
+    #[test]
+    fn says_why_it_did_not() {
+        let git = Git::kernel();
+        git.write("fs/more.c", b"more\n");
+        git.commit("more");
+        let mail = git.run(&["format-patch", "--stdout", "-1"]);
+        let file = git.dir().join(".git/more.mbox");
+        let mail = mail
+            .replace("mode 100644", "mode 120000")
+            .replace("+more", "+../../more");
+        std::fs::write(&file, mail).unwrap();
+        let file = file.to_str().unwrap();
+        let tree = Tree::open(&git.dir(), Origin::Option).unwrap();
+        let said = run(&args(file, true), &tree).unwrap();
         assert_eq!(said.exit, Exit::Usage);
         let refusal: Refusal = serde_json::from_str(&said.text).unwrap();
-        assert_eq!(
-            run(&args(false), &bad, &tree).unwrap_err().to_string(),
-            refusal.text()
-        );
+        let error = run(&args(file, false), &tree).unwrap_err();
+        assert!(refusal.text().contains("the symbolic link leaves the tree"));
+        assert!(error.to_string().ends_with(&refusal.text()));
     }
 }

@@ -2,3 +2,4 @@
 //! One file a command: its arguments, and what it says.
 
 pub mod apply;
+pub mod series;

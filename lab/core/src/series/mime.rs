@@ -71,7 +71,13 @@ pub(super) fn decode(raw: &[u8], charset: Option<&str>) -> Result<String, Refusa
     }
     let text =
         transfer::text(raw, charset).ok_or_else(|| unknown("a header", charset.unwrap_or("")))?;
-    transfer::words(&text.replace('\n', " ")).map_err(|charset| unknown("a header", &charset))
+    let text = transfer::words(&text.replace('\n', " "))
+        .map_err(|charset| unknown("a header", &charset))?;
+    if text.contains('\0') {
+        Err(Refusal::Nul("a header"))
+    } else {
+        Ok(text)
+    }
 }
 
 /// Reads one message. With `unflow`, format=flowed paragraphs are joined again (RFC 3676).

@@ -123,12 +123,14 @@ fn guarded(patch: &Patch, text: &str) -> String {
 fn address(patch: &Patch) -> String {
     let name = &patch.author_name;
     let plain = |c: char| c.is_ascii_alphanumeric() || " -_".contains(c);
+    // A reader decodes the words first and takes the quotes away then.
     let name = if name.chars().all(plain) {
         name.clone()
-    } else if name.chars().all(|c| (' '..='~').contains(&c)) && !name.contains("=?") {
-        format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
     } else {
-        words(name)
+        words(&format!(
+            "\"{}\"",
+            name.replace('\\', "\\\\").replace('"', "\\\"")
+        ))
     };
     format!("{name} <{}>", words(&patch.author_email))
 }
