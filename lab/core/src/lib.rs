@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The thinking half of the lab. Nothing in this crate does I/O: values in, values out.
 
+pub mod apply;
 pub mod bisect;
 pub mod boot;
 pub mod console;

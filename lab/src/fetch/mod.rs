@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Getting files from elsewhere, whole or not at all.
+
+mod attempt;
+mod checksum;
+mod download;
+#[cfg(test)]
+mod tests;
+
+pub use checksum::find_checksum;
+pub use download::{Download, Limits, Progress, download};
