@@ -7,6 +7,7 @@ pub mod boot;
 pub mod console;
 pub mod finding;
 pub mod job;
+pub mod kbuild;
 pub mod outcome;
 pub mod profile;
 pub mod report;

@@ -1,2 +1,207 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! To be filled.
+//! Profiles: what a kernel is configured with, the machine it boots on, and the work it is given.
+//!
+//! Three shapes: the file ([`Library`] holds their texts; every key optional, unknown ones refused), the
+//! resolved [`Profile`] (`extends` followed, no options left), and the ready values that jobs take
+//! ([`Profile::config_request`], [`Profile::machine`], [`Profile::limits`], [`Profile::scenarios`]).
+//!
+//! How a profile meets those it extends, from the first named to itself: `config` is appended (a later option of
+//! one name wins), `kernel_args` are appended, `sysctl` is merged by key, each key of `machine`, `limits` and
+//! `suites` and the `time_factor` replace what was there, `description` is not inherited.
+
+mod error;
+mod file;
+mod fragment;
+mod resolve;
+mod show;
+
+pub use error::ProfileError;
+pub use fragment::parse as parse_fragment;
+pub use resolve::Library;
+
+use crate::job::{Accel, ConfigOption, ConfigRequest, Limits, Machine};
+use lab_wire::Scenario;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// A profile with nothing left open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// One sentence for lists.
+    pub description: String,
+    /// Files it was made from, the first extended first, itself last.
+    pub lineage: Vec<String>,
+    /// Requested configuration.
+    pub config: ConfigRequest,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// Memory, MiB.
+    pub memory_mib: u32,
+    /// Size of the scratch disk, MiB, made when a scenario wants one.
+    pub disk_mib: u32,
+    /// Kernel arguments, in order.
+    pub kernel_args: Vec<String>,
+    /// Values below /proc/sys, by path (`kernel/panic`).
+    pub sysctl: BTreeMap<String, String>,
+    /// The bundled workload's share.
+    pub workload: Vec<Load>,
+    /// Limits before the time factor.
+    pub base_limits: Limits,
+    /// Seconds a build may take; not stretched by the factor, which is about slow guests.
+    pub build_seconds: u64,
+    /// How much slower than an undebugged kernel its guests run.
+    pub time_factor: f64,
+}
+
+/// One scenario on one filesystem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Load {
+    /// Scenario's name.
+    pub scenario: String,
+    /// Filesystem.
+    pub fs: String,
+    /// Worker threads.
+    pub threads: u32,
+    /// Names fought over.
+    pub names: u32,
+    /// Directories.
+    pub dirs: u32,
+    /// Seconds of work.
+    pub seconds: u32,
+    /// Pause between two operations of a thread, microseconds.
+    pub pause_us: u32,
+    /// Weight of each operation; empty: the scenario's own.
+    pub mix: BTreeMap<String, u32>,
+}
+
+/// A scenario that profiles may name: what it runs on and what is assumed when a profile is silent.
+#[derive(Debug)]
+pub struct KnownScenario {
+    /// Name, as the guest knows it.
+    pub name: &'static str,
+    /// Filesystems it runs on; a profile that names none gets all of them.
+    pub filesystems: &'static [&'static str],
+    threads: u32,
+    names: u32,
+    dirs: u32,
+    seconds: u32,
+}
+
+/// The bundled scenarios.
+pub const SCENARIOS: &[KnownScenario] = &[
+    KnownScenario {
+        name: "lookup-storm",
+        filesystems: &["tmpfs", "xfs"],
+        threads: 12,
+        names: 8,
+        dirs: 2,
+        seconds: 20,
+    },
+    KnownScenario {
+        name: "nfs-unlink",
+        filesystems: &["nfs4.2"],
+        threads: 8,
+        names: 8,
+        dirs: 2,
+        seconds: 20,
+    },
+];
+
+impl Profile {
+    /// The configuration to build.
+    pub fn config_request(&self) -> ConfigRequest {
+        self.config.clone()
+    }
+
+    /// The machine to boot on, with a scratch disk when a scenario wants one.
+    pub fn machine(&self, accel: Accel) -> Machine {
+        let wants_disk = self.workload.iter().any(|load| load.fs != "tmpfs");
+        Machine {
+            cpus: self.cpus,
+            memory_mib: self.memory_mib,
+            accel,
+            disks_mib: if wants_disk { vec![self.disk_mib] } else { Vec::new() },
+        }
+    }
+
+    /// Limits of a boot, seconds stretched by the time factor and rounded up.
+    pub fn limits(&self) -> Limits {
+        let stretch = |seconds: u32| (f64::from(seconds) * self.time_factor).ceil() as u32;
+        Limits {
+            firmware: stretch(self.base_limits.firmware),
+            kernel: stretch(self.base_limits.kernel),
+            agent: stretch(self.base_limits.agent),
+            scenario_extra: stretch(self.base_limits.scenario_extra),
+            settle: stretch(self.base_limits.settle),
+            drain: stretch(self.base_limits.drain),
+            console_mib: self.base_limits.console_mib,
+        }
+    }
+
+    /// The scenarios of one boot. Each gets a seed of its own out of `seed` and its place, so that one number
+    /// repeats the whole boot; `seconds` replaces every scenario's own time.
+    pub fn scenarios(&self, seed: u64, seconds: Option<u32>) -> Vec<Scenario> {
+        let with_seed = |(index, load): (usize, &Load)| Scenario {
+            name: load.scenario.clone(),
+            fs: load.fs.clone(),
+            threads: load.threads,
+            names: load.names,
+            dirs: load.dirs,
+            seconds: seconds.unwrap_or(load.seconds),
+            seed: split_mix(seed, index as u64),
+            pause_us: load.pause_us,
+            mix: load.mix.clone(),
+        };
+        self.workload.iter().enumerate().map(with_seed).collect()
+    }
+
+    /// Digest of all that changes a kernel, a boot or a judgement (not the words of descriptions and origins):
+    /// SHA-256 in hex.
+    pub fn digest(&self) -> String {
+        let config: Vec<_> = effective(&self.config)
+            .into_iter()
+            .map(|option| (option.name.as_str(), option.value.as_str(), option.optional))
+            .collect();
+        let all = serde_json::json!([
+            [self.config.start, config],
+            [self.cpus, self.memory_mib, self.disk_mib],
+            self.kernel_args,
+            self.sysctl,
+            self.workload,
+            self.base_limits,
+            self.build_seconds,
+            self.time_factor,
+        ]);
+        hex(&Sha256::digest(all.to_string().as_bytes()))
+    }
+}
+
+/// The options that count: the last of each name, in the order of names.
+pub fn effective(request: &ConfigRequest) -> Vec<&ConfigOption> {
+    let last: BTreeMap<&str, &ConfigOption> = request
+        .options
+        .iter()
+        .map(|option| (option.name.as_str(), option))
+        .collect();
+    last.into_values().collect()
+}
+
+/// The SplitMix64 generator's value at `index` for `seed` (Steele, Lea and Flood, OOPSLA 2014).
+fn split_mix(seed: u64, index: u64) -> u64 {
+    let step = index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut z = seed.wrapping_add(step);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

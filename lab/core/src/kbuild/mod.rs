@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Knowledge of the kernel's build: its configuration file, its Kconfig language, and what make prints.
+
+pub mod dotconfig;
+pub mod kconfig;
+pub mod log;

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where profiles come from: a `profiles/` folder where the lab runs, then those in the binary.
+
+use crate::error::{Doing, Error, Result};
+use lab_core::profile::{Library, Profile, ProfileError};
+use std::fs;
+use std::path::Path;
+
+/// Largest profile or fragment read, bytes.
+const TEXT_MAX: u64 = 1 << 20;
+
+macro_rules! shipped {
+    ($($name:literal),* $(,)?) => {
+        /// Profiles and fragments that ship with the lab.
+        const SHIPPED: &[(&str, &str)] =
+            &[$((concat!("shipped/", $name), include_str!(concat!("../../profiles/", $name)))),*];
+    };
+}
+
+shipped![
+    "fast.yaml",
+    "lockdep.yaml",
+    "rt.yaml",
+    "kasan.yaml",
+    "kcsan.yaml",
+    "fragments/base.config",
+    "fragments/lockdep.config",
+    "fragments/rt.config",
+    "fragments/kasan.config",
+    "fragments/kcsan.config",
+];
+
+/// All profiles to be had from `folder` (such as `profiles`; may be absent) and from the binary.
+///
+/// # Errors
+/// A file of the folder cannot be read.
+pub fn library(folder: &Path) -> Result<Library> {
+    let mut library = Library::default();
+    for (file, text) in SHIPPED {
+        library.add_shipped(file, text);
+    }
+    add_folder(&mut library, folder, &["yaml", "yml"])?;
+    add_folder(&mut library, &folder.join("fragments"), &["config"])?;
+    Ok(library)
+}
+
+fn add_folder(library: &mut Library, folder: &Path, endings: &[&str]) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(());
+    };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if ending.is_some_and(|ending| endings.contains(&ending)) && path.is_file() {
+            let doing = || format!("read {}", path.display());
+            if fs::metadata(&path).doing(doing)?.len() > TEXT_MAX {
+                return Err(Error::usage(format!("larger than {TEXT_MAX} bytes")).doing(doing()));
+            }
+            let bytes = fs::read(&path).doing(doing)?;
+            let text = String::from_utf8(bytes)
+                .map_err(|_| Error::usage("it is not UTF-8 text").doing(doing()))?;
+            library.add_own(&path.display().to_string(), &text);
+        }
+    }
+    Ok(())
+}
+
+/// Resolves a profile.
+///
+/// # Errors
+/// What is wrong with it, as a mistake of the user's.
+pub fn resolve(library: &Library, name: &str) -> Result<Profile> {
+    library.resolve(name).map_err(|error: ProfileError| {
+        Error::usage(error.to_string()).hint("`lab profiles` lists what there is")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_file_is_embedded_and_resolves() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../profiles");
+        for folder in ["", "fragments/"] {
+            for entry in fs::read_dir(root.join(folder)).unwrap().flatten() {
+                let name = format!("shipped/{folder}{}", entry.file_name().to_string_lossy());
+                let file = entry.file_type().unwrap().is_file();
+                assert!(!file || SHIPPED.iter().any(|(known, _)| *known == name), "{name}");
+            }
+        }
+        let library = library(Path::new("/nonexistent")).unwrap();
+        assert_eq!(library.names(), ["fast", "kasan", "kcsan", "lockdep", "rt"]);
+        let digests: std::collections::HashSet<_> = library
+            .names()
+            .iter()
+            .map(|name| resolve(&library, name).unwrap().digest())
+            .collect();
+        assert_eq!(digests.len(), 5);
+    }
+
+    #[test]
+    fn a_folder_comes_first_and_its_mistakes_are_the_users() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("fast.yaml"), "extends: shipped/fast\nmachine: {cpus: 7}\n").unwrap();
+        fs::write(folder.path().join("bad.yaml"), "extends: fsat\n").unwrap();
+        let library = library(folder.path()).unwrap();
+        assert_eq!(resolve(&library, "fast").unwrap().cpus, 7);
+        assert_eq!(resolve(&library, "rt").unwrap().cpus, 7);
+        let error = resolve(&library, "bad").unwrap_err();
+        assert_eq!(error.exit(), crate::exit::Exit::Usage);
+        assert!(error.to_string().contains("bad.yaml:1: extends: no profile `fsat` (did you mean `fast`?)"), "{error}");
+    }
+}
