@@ -3,4 +3,5 @@
 
 pub mod error;
 pub mod exit;
+pub mod image;
 pub mod stop;
