@@ -5,6 +5,10 @@
 //! The guest's console stays the kernel's own. The job comes in the initramfs as [`JOB_PATH`].
 //! A line longer than [`MAX_LINE`] is cut by the reader and counted as damaged.
 
+mod lines;
+
+pub use lines::{Lines, decode, encode};
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
