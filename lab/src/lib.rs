@@ -4,3 +4,4 @@
 pub mod error;
 pub mod exit;
 pub mod stop;
+pub mod vm;

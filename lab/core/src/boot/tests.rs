@@ -526,8 +526,7 @@ proptest! {
         let mut order = 0;
         let mut ended: Option<BootOutcome> = None;
         let mut script = script.into_iter();
-        loop {
-            let Some(due) = boot.next_deadline() else { break };
+        while let Some(due) = boot.next_deadline() {
             let (later, event) = match script.next() {
                 Some((wait, event)) => (now + Duration::from_millis(wait), event),
                 None => (due.max(now), Event::Tick),
