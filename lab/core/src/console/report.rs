@@ -1,0 +1,691 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A report while it is being printed: what its lines told so far, in bounded memory, and the finding it becomes.
+
+use super::frame::{self, Frame};
+use super::identity;
+use super::line::{Caller, Line};
+use super::skip;
+use super::table::{Format, Hit, Role, Source};
+use crate::finding::{Class, Finding};
+
+/// Bounds on what one report keeps; the kernel's own reports are far smaller.
+const TRACES: usize = 12;
+const FRAMES: usize = 384;
+const GUESSES: usize = 32;
+const LOCKS: usize = 64;
+const HEAD: usize = 600;
+/// Lines of the same caller that say nothing of a report before it counts as over.
+const QUIET: u32 = 24;
+/// Lines of anybody after the report's last word before it counts as over.
+const SILENT: u32 = 4000;
+/// Seconds of kernel time after the report's last word before it counts as over.
+const SILENT_SECONDS: f64 = 15.0;
+/// Lines of one report at most.
+const LINES: u32 = 20_000;
+/// How soon a trap must follow the words that announce it.
+const TRAP_WITHIN: u32 = 12;
+
+/// One stack of a report.
+#[derive(Debug, Default)]
+struct Trace {
+    frames: Vec<Frame>,
+    /// Another stack than the one that reports: who allocated, who took the lock before.
+    aside: bool,
+}
+
+/// A lock that a report names.
+#[derive(Debug)]
+struct Lock {
+    class: String,
+    at: Option<String>,
+}
+
+/// An open report.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) format: &'static Format,
+    pub(super) caller: Caller,
+    pub(super) start: u64,
+    pub(super) after_first: bool,
+    end: u64,
+    time: Option<f64>,
+    last_time: Option<f64>,
+    head: Vec<u8>,
+    after: usize,
+    access: Option<&'static str>,
+    named: Option<String>,
+    traces: Vec<Trace>,
+    aside: bool,
+    locks: Vec<Lock>,
+    held_at: Option<String>,
+    chain: Vec<String>,
+    await_symbol: bool,
+    skip_symbol: bool,
+    lines: u32,
+    quiet: u32,
+    silent: u32,
+    ended: bool,
+    dropped: bool,
+    trapped: bool,
+}
+
+impl Report {
+    /// Begins a report with its head.
+    pub(super) fn new(
+        hit: &Hit,
+        line: &Line<'_>,
+        start: u64,
+        time: Option<f64>,
+        after_first: bool,
+    ) -> Self {
+        let mut report = Self {
+            format: hit.format,
+            caller: line.caller,
+            start,
+            after_first,
+            end: line.end,
+            time: time.or(line.time),
+            last_time: line.time,
+            head: line.text[..line.text.len().min(HEAD)].to_vec(),
+            after: hit.after.min(HEAD),
+            access: None,
+            named: None,
+            traces: Vec::new(),
+            aside: false,
+            locks: Vec::new(),
+            held_at: None,
+            chain: Vec::new(),
+            await_symbol: false,
+            skip_symbol: false,
+            lines: 0,
+            quiet: 0,
+            silent: 0,
+            ended: false,
+            dropped: false,
+            trapped: false,
+        };
+        report.name_from_head(line.text);
+        report
+    }
+
+    /// Whether a trap that comes now belongs to this report.
+    pub(super) fn awaits_trap(&self) -> bool {
+        self.format.role == Role::OpensBeforeTrap && !self.trapped && self.lines < TRAP_WITHIN
+    }
+
+    /// Whether it counts as over, given the next line of anybody.
+    pub(super) fn is_over(&self, line: &Line<'_>) -> bool {
+        let limit = if self.ended { QUIET / 3 } else { QUIET };
+        let late = match (self.last_time, line.time) {
+            (Some(last), Some(now)) => now - last > SILENT_SECONDS,
+            _ => false,
+        };
+        self.quiet > limit || self.silent > SILENT || self.lines > LINES || late
+    }
+
+    /// A line of somebody else went by.
+    pub(super) fn other(&mut self) {
+        self.silent += 1;
+    }
+
+    /// Whether `format` only says more of what this report's trap said: kernels differ in which they print first.
+    pub(super) fn explained_by(&self, format: &Format) -> bool {
+        self.format.role == Role::Trap
+            && format.role == Role::OpensBeforeTrap
+            && format.class == self.format.class
+            && self.lines < TRAP_WITHIN
+    }
+
+    /// Takes the trap that this report announced.
+    pub(super) fn trap(&mut self, line: &Line<'_>) {
+        self.trapped = true;
+        self.word(line);
+        self.name_from_trap(line.text);
+    }
+
+    /// Takes a line that surely belongs.
+    pub(super) fn word(&mut self, line: &Line<'_>) {
+        self.lines += 1;
+        self.quiet = 0;
+        self.silent = 0;
+        self.end = self.end.max(line.end);
+        self.last_time = line.time.or(self.last_time);
+    }
+
+    /// Takes a line of the same caller, whatever it is.
+    pub(super) fn feed(&mut self, line: &Line<'_>) {
+        if self.read(line.text) {
+            self.word(line);
+        } else {
+            self.lines += 1;
+            self.quiet += 1;
+            self.silent += 1;
+        }
+    }
+
+    /// Reads a line; true if it is one of a report's.
+    fn read(&mut self, text: &[u8]) -> bool {
+        let bare = text.trim_ascii_start();
+        if bare.is_empty() {
+            return false;
+        }
+        if let Some(frame) = frame::frame(text) {
+            if std::mem::take(&mut self.await_symbol) {
+                self.set_at(frame.func.clone());
+            }
+            if !std::mem::take(&mut self.skip_symbol) {
+                self.push_frame(frame);
+            }
+            return true;
+        }
+        self.header(bare) || self.lock(bare) || self.detail(bare) || is_evidence(bare)
+    }
+
+    /// Headers that begin a stack.
+    fn header(&mut self, text: &[u8]) -> bool {
+        const OWN: &[&[u8]] = &[
+            b"Call Trace:",
+            b"Call trace:",
+            b"backtrace:",
+            b"Backtrace:",
+            b"Stack:",
+            b"<TASK>",
+            b"<IRQ>",
+        ];
+        const ASIDE: &[&[u8]] = &[
+            b"Allocated by ",
+            b"Allocated:",
+            b"Freed by ",
+            b"Freed:",
+            b"Uninit was ",
+            b"Last potentially",
+            b"Second to last",
+            b"Showing all locks",
+            b"Local variable ",
+            b"-> #",
+            b"the existing dependency chain",
+            b"the dependencies between",
+        ];
+        if text.starts_with(b"Preemption disabled at:") {
+            self.skip_symbol = true;
+            return true;
+        }
+        if text.starts_with(b"stack backtrace:")
+            || text.starts_with(b"NMI backtrace for")
+            || text.starts_with(b"Sending NMI")
+        {
+            self.aside = false;
+            self.new_trace();
+            return true;
+        }
+        if ASIDE.iter().any(|words| text.starts_with(words))
+            || (memchr::memmem::find(text, b" registered at:").is_some())
+        {
+            self.aside = true;
+            self.new_trace();
+            if text.starts_with(b"-> #") {
+                self.chain_link(text);
+            }
+            return true;
+        }
+        if OWN.iter().any(|words| text.starts_with(words)) {
+            if self.aside && text.starts_with(b"Call ") {
+                self.aside = false;
+                self.new_trace();
+            }
+            if self
+                .traces
+                .last()
+                .is_some_and(|trace| trace.frames.iter().any(|frame| !frame.pointer))
+                && !text.starts_with(b"<")
+            {
+                self.new_trace();
+            }
+            return true;
+        }
+        false
+    }
+
+    fn new_trace(&mut self) {
+        if self.traces.len() < TRACES
+            && self
+                .traces
+                .last()
+                .is_none_or(|trace| !trace.frames.is_empty() || trace.aside != self.aside)
+        {
+            self.traces.push(Trace {
+                frames: Vec::new(),
+                aside: self.aside,
+            });
+        }
+    }
+
+    fn push_frame(&mut self, frame: Frame) {
+        if self.traces.is_empty() {
+            self.new_trace();
+        }
+        if let Some(trace) = self
+            .traces
+            .last_mut()
+            .filter(|trace| trace.frames.len() < FRAMES)
+        {
+            // What may be left from earlier calls is kept only while nothing better is known.
+            if !frame.guess || trace.frames.len() < GUESSES {
+                trace.frames.push(frame);
+            }
+        }
+    }
+
+    /// Lines that name a lock: `ffff… (&sb->s_type->i_mutex_key#3/1){+.+.}-{3:3}, at: do_unlinkat+0x1/0x2`.
+    fn lock(&mut self, text: &[u8]) -> bool {
+        if text.ends_with(b" at:") {
+            self.await_symbol = true;
+            if let Some(class) = identity::lock_class(text) {
+                self.push_lock(class, None);
+            }
+            return true;
+        }
+        let Some(mark) =
+            memchr::memmem::find(text, b"){").or_else(|| memchr::memmem::find(text, b"-.-."))
+        else {
+            return self.inlined_at(text);
+        };
+        let held = text.starts_with(b"#");
+        if held && self.held_at.is_none() {
+            self.held_at = memchr::memmem::find(text, b"at: ")
+                .and_then(|at| frame::symbol(frame::after_address(&text[at + 4..])));
+        }
+        if let (false, Some(class)) = (held, identity::lock_class(&text[..mark + 1])) {
+            let at =
+                memchr::memmem::find(text, b"at: ").map(|at| frame::after_address(&text[at + 4..]));
+            let symbol = at.and_then(frame::symbol);
+            self.push_lock(class, symbol);
+        }
+        true
+    }
+
+    /// ` at: func+0x1/0x2 file:line`, after an inlined one.
+    fn inlined_at(&mut self, text: &[u8]) -> bool {
+        let Some(rest) = text.strip_prefix(b"at: ") else {
+            return false;
+        };
+        if let Some(func) = frame::symbol(frame::after_address(rest)) {
+            self.set_at(func);
+        }
+        true
+    }
+
+    fn set_at(&mut self, func: String) {
+        if let Some(lock) = self.locks.last_mut().filter(|lock| lock.at.is_none()) {
+            lock.at = Some(func);
+        } else if self.locks.is_empty() {
+            self.named.get_or_insert(func);
+        }
+    }
+
+    fn push_lock(&mut self, class: String, at: Option<String>) {
+        if self.locks.len() < LOCKS {
+            self.locks.push(Lock { class, at });
+        }
+    }
+
+    fn chain_link(&mut self, text: &[u8]) {
+        if let Some(class) = identity::lock_class(text).filter(|_| self.chain.len() < LOCKS) {
+            self.chain.push(class);
+        }
+    }
+
+    /// Lines that tell something the title needs.
+    fn detail(&mut self, text: &[u8]) -> bool {
+        if let Some(rest) = text.strip_prefix(b"last function: ") {
+            self.named = self
+                .named
+                .take()
+                .or_else(|| frame::ident(rest).map(frame::plain));
+            return true;
+        }
+        for (words, access) in [
+            (&b"Read of "[..], "Read"),
+            (b"Write of ", "Write"),
+            (b"Read at ", "Read"),
+        ] {
+            if text.starts_with(words) {
+                self.access.get_or_insert(access);
+                return true;
+            }
+        }
+        if text.starts_with(b"---[ end") {
+            self.ended = true;
+            return true;
+        }
+        if text.starts_with(b"=======") && self.traces.iter().any(|trace| trace.frames.len() > 1) {
+            self.ended = true;
+            return true;
+        }
+        if memchr::memmem::find(text, b"printk messages dropped").is_some() {
+            self.dropped = true;
+        }
+        false
+    }
+
+    /// The function that the head names.
+    fn name_from_head(&mut self, text: &[u8]) {
+        if let Source::Head(words) = self.format.source {
+            self.named = memchr::memmem::find(text, words.as_bytes())
+                .map(|at| frame::after_address(&text[at + words.len()..]))
+                .and_then(|rest| {
+                    frame::symbol(rest).or_else(|| {
+                        frame::ident(rest)
+                            .filter(|name| name.len() > 3 && !rest[name.len()..].starts_with(b"/"))
+                            .map(frame::plain)
+                    })
+                });
+        } else if self.format.role == Role::Trap {
+            self.name_from_trap(text);
+        }
+    }
+
+    /// `WARNING: CPU: 1 PID: 2 at fs/dcache.c:10 func+0x1/0x2` names the function; `kernel BUG at fs/dcache.c:10!` does not.
+    fn name_from_trap(&mut self, text: &[u8]) {
+        let Some(at) = memchr::memmem::find(text, b" at ") else {
+            return;
+        };
+        for word in text[at + 4..].split(|byte| matches!(byte, b' ' | b',')) {
+            if let Some(func) = frame::symbol(word) {
+                self.new_trace();
+                self.push_frame(Frame {
+                    func,
+                    pointer: true,
+                    guess: false,
+                });
+                return;
+            }
+        }
+    }
+
+    /// Ends the report. `cut`: the console ended in its midst.
+    pub(super) fn finish(self, cut: bool) -> Finding {
+        let function = self.function();
+        let class = self.class();
+        let locks = self.lock_classes();
+        let pattern = identity::Pattern {
+            format: self.format,
+            head: &self.head,
+            after: self.after,
+            access: self.access,
+        };
+        let title = pattern.title(self.format.title, function.as_deref());
+        let mut alt: Vec<String> = Vec::new();
+        for template in self.format.alt {
+            if function.is_some() {
+                alt.push(pattern.title(template, function.as_deref()));
+            }
+        }
+        if self.format.source == Source::Entry {
+            if let Some(top) = self.top().filter(|top| Some(top) != function.as_ref()) {
+                alt.push(pattern.title(self.format.title, Some(&top)));
+            }
+        }
+        let torn = self.dropped
+            || (self.format.has_stack()
+                && (self.traces.iter().all(|trace| trace.frames.is_empty()) || function.is_none()))
+            || (cut && !self.ended);
+        let signature = identity::signature(
+            class,
+            function.as_deref(),
+            &pattern.title(self.format.title, None),
+            &locks,
+        );
+        Finding {
+            class,
+            title,
+            function,
+            alt,
+            signature,
+            weight: self.format.weight,
+            torn,
+            start: self.start,
+            end: self.end,
+            time: self.time,
+            after_first: self.after_first,
+        }
+    }
+
+    fn class(&self) -> Class {
+        self.format.class
+    }
+
+    /// The classes of the locks of a cycle in one order, whichever side reported it.
+    fn lock_classes(&self) -> Vec<String> {
+        if !self.format.by_locks {
+            return Vec::new();
+        }
+        let mut classes: Vec<String> = match self.chain.is_empty() {
+            false => self.chain.clone(),
+            true => self
+                .locks
+                .iter()
+                .take(2)
+                .map(|lock| lock.class.clone())
+                .collect(),
+        };
+        classes.sort_unstable();
+        classes.dedup();
+        classes
+    }
+
+    /// The function that matters.
+    fn function(&self) -> Option<String> {
+        let skip = self.format.skip;
+        let matters = |func: &String| !skip::named(func, skip);
+        let found = match self.format.source {
+            Source::Nowhere => return None,
+            Source::Head(_) => self.named.clone().filter(matters),
+            Source::Pointer => self.below_pointer(),
+            Source::LockAt => self
+                .locks
+                .first()
+                .and_then(|lock| lock.at.clone())
+                .or_else(|| self.named.clone())
+                .filter(matters),
+            Source::HeldAt => self.held_at.clone().filter(matters),
+            Source::Entry => self.entry(),
+            Source::Aside => self
+                .traces
+                .iter()
+                .find(|trace| trace.aside)
+                .and_then(|trace| self.first_of(&trace.frames)),
+            Source::Stack => self.named.clone(),
+        };
+        found
+            .or_else(|| self.first_in_stack())
+            .or_else(|| self.at_least())
+            .map(|func| identity::function_name(&func))
+    }
+
+    /// A messenger is better than nothing when the report was cut.
+    fn at_least(&self) -> Option<String> {
+        match self.format.source {
+            Source::Head(_) => self.named.clone(),
+            Source::LockAt | Source::Aside => self.locks.first().and_then(|lock| lock.at.clone()),
+            _ => None,
+        }
+    }
+
+    fn own_traces(&self) -> impl Iterator<Item = &Trace> {
+        self.traces
+            .iter()
+            .filter(|trace| !trace.aside && !trace.frames.is_empty())
+    }
+
+    /// The frames that count: sure ones, or all if none is sure.
+    fn sure(frames: &[Frame]) -> impl Iterator<Item = &Frame> {
+        let any = frames.iter().any(|frame| !frame.guess && !frame.pointer);
+        frames.iter().filter(move |frame| !frame.guess || !any)
+    }
+
+    fn first_in_stack(&self) -> Option<String> {
+        self.own_traces()
+            .find_map(|trace| self.first_of(&trace.frames))
+    }
+
+    fn first_of(&self, frames: &[Frame]) -> Option<String> {
+        Self::sure(frames)
+            .map(|frame| &frame.func)
+            .find(|func| {
+                !skip::named(func, self.format.skip) && !skip::named(func, &[skip::INTERRUPTS])
+            })
+            .cloned()
+    }
+
+    /// From the instruction pointer down; what stands above it is the trap's own.
+    fn below_pointer(&self) -> Option<String> {
+        self.own_traces().find_map(|trace| {
+            let from = trace.frames.iter().position(|frame| frame.pointer)?;
+            self.first_of(&trace.frames[from..])
+        })
+    }
+
+    /// The part of a stack below the watchdog's interrupt.
+    fn below_interrupt(frames: &[Frame]) -> &[Frame] {
+        let pointer = frames.iter().position(|frame| frame.pointer);
+        let interrupt = frames
+            .iter()
+            .position(|frame| skip::named(&frame.func, &[skip::INTERRUPTS]));
+        &frames[pointer.or(interrupt.map(|at| at + 1)).unwrap_or(0)..]
+    }
+
+    /// The top of the code that loops.
+    fn top(&self) -> Option<String> {
+        self.own_traces()
+            .find_map(|trace| self.first_of(Self::below_interrupt(&trace.frames)))
+    }
+
+    fn entry(&self) -> Option<String> {
+        self.own_traces().find_map(|trace| {
+            let below = Self::below_interrupt(&trace.frames);
+            if let Some(top) = self
+                .first_of(below)
+                .filter(|top| top.starts_with("smp_call_function"))
+            {
+                return Some(top);
+            }
+            let frames: Vec<&Frame> = Self::sure(below).collect();
+            // Where nothing dispatches the stack ends at the entry itself.
+            let dispatcher = frames
+                .iter()
+                .position(|frame| skip::named(&frame.func, &[skip::DISPATCHERS]))
+                .unwrap_or(frames.len());
+            let entry = frames[..dispatcher].last()?.func.clone();
+            (!skip::named(&entry, self.format.skip)).then_some(entry)
+        })
+    }
+}
+
+/// Lines that stand in reports and tell nothing more.
+fn is_evidence(text: &[u8]) -> bool {
+    const WORDS: &[&str] = &[
+        "CPU: ",
+        "CPU ",
+        "Hardware name:",
+        "Modules linked in",
+        "Workqueue: ",
+        "Code: ",
+        "RIP: ",
+        "RSP: ",
+        "RAX: ",
+        "RDX: ",
+        "RBP: ",
+        "R10: ",
+        "R13: ",
+        "FS: ",
+        "CS: ",
+        "CR2: ",
+        "DR0: ",
+        "DR3: ",
+        "PKRU: ",
+        "ORIG_RAX",
+        "</TASK>",
+        "</IRQ>",
+        "<NMI>",
+        "</NMI>",
+        "<EOI>",
+        "<EOE>",
+        "<SOFTIRQ>",
+        "Tainted: ",
+        "task: ",
+        "Call Trace",
+        "---[ end",
+        "#",
+        "irq event stamp",
+        "hardirqs last",
+        "softirqs last",
+        "but task is already",
+        "but there are no more",
+        "which lock already",
+        "other info that might",
+        "Possible ",
+        "*** DEADLOCK",
+        "Chain exists of",
+        "CPU0",
+        "----",
+        "====",
+        "lock(",
+        "<Interrupt>",
+        "The buggy ",
+        "Memory state",
+        "page:",
+        "flags:",
+        "raw:",
+        ">ffff",
+        "INFO: lockdep is turned off",
+        "in_atomic(): ",
+        "preempt_count: ",
+        "RCU nest depth",
+        "Preemption disabled",
+        "Oops: ",
+        "PGD ",
+        "Kernel panic",
+        "Kernel Offset",
+        "Dumping ftrace",
+        "rcu: ",
+        "Not tainted",
+        "\"echo 0 >",
+        "task:",
+        "pc : ",
+        "lr : ",
+        "sp : ",
+        "x29: ",
+        "x0 : ",
+        "pstate: ",
+        "Mem abort info",
+        "unreferenced object",
+        "comm \"",
+        "Reported by Kernel",
+        "value changed",
+        "index ",
+        "load of value",
+        "shift exponent",
+        "Rebooting in",
+        "no locks held",
+        "invalid opcode",
+        "kworker",
+        "is freeing memory",
+        "is trying to",
+        "stack backtrace",
+    ];
+    const INSIDE: &[&[u8]] = &[
+        b" locks held by ",
+        b" lock held by ",
+        b" is trying to ",
+        b" Not tainted",
+        b" locks-bound",
+        b" by task ",
+        b"rcu_scheduler_active",
+        b" tainted ",
+    ];
+    WORDS.iter().any(|words| text.starts_with(words.as_bytes()))
+        || INSIDE
+            .iter()
+            .any(|words| memchr::memmem::find(text, words).is_some())
+}

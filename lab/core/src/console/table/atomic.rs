@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Sleeping where one must not (kernel/sched/core.c).
+
+use super::super::skip;
+use super::Format;
+use crate::finding::Class;
+
+pub(super) const FORMATS: &[Format] = &[
+    Format::new(
+        "BUG: sleeping function called from invalid context",
+        Class::AtomicSleep,
+        "BUG: sleeping function called from invalid context in {func}",
+    ),
+    Format::new(
+        "BUG: scheduling while atomic",
+        Class::AtomicSleep,
+        "BUG: scheduling while atomic in {func}",
+    )
+    .skip(&[skip::MESSENGERS, skip::WAITS]),
+];
