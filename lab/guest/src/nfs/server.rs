@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Starting nfsd: control files, a listening socket, and threads that answer what it asks.
+
+use super::{tracking, upcall};
+use crate::fs::mount::{Refusal, mount};
+use crate::init::loopback_up;
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+/// nfsd's control folder.
+const CONTROL: &str = "/proc/fs/nfsd";
+/// Server threads: enough for lookups to meet on the server's side too.
+const THREADS: u32 = 8;
+static STARTED: Mutex<bool> = Mutex::new(false);
+static TRACKING_OVER: AtomicBool = AtomicBool::new(false);
+
+/// Starts the server once for this boot, while the caller mounts what is exported.
+pub(crate) fn start_in_background() -> JoinHandle<Result<(), Refusal>> {
+    std::thread::spawn(|| {
+        let mut started = STARTED
+            .lock()
+            .map_err(|_| failed("nfsd failed to start before"))?;
+        if !*started {
+            start()?;
+            *started = true;
+        }
+        Ok(())
+    })
+}
+
+/// Lets go of the export, so that it can be unmounted while the server runs on.
+pub(crate) fn forget_export() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_secs() + 1);
+    for channel in ["nfsd.fh", "nfsd.export", "auth.unix.ip", "auth.unix.gid"] {
+        // If a flush fails, the unmount fails, and says so.
+        let _ = std::fs::write(format!("/proc/net/rpc/{channel}/flush"), format!("{now}\n"));
+    }
+}
+
+fn failed(why: impl Into<String>) -> Refusal {
+    Refusal::Failed(why.into())
+}
+
+fn start() -> Result<(), Refusal> {
+    loopback_up().map_err(failed)?;
+    mount(
+        "rpc_pipefs",
+        "rpc_pipefs",
+        "/var/lib/nfs/rpc_pipefs".as_ref(),
+        "",
+    )?;
+    mount("nfsd", "nfsd", CONTROL.as_ref(), "")?;
+    for channel in upcall::CHANNELS.iter().copied() {
+        let path = format!("/proc/net/rpc/{channel}/channel");
+        let file = File::options().read(true).write(true).open(&path);
+        let file = file.map_err(|error| failed(format!("cannot open {path}: {error}")))?;
+        helper(channel, move || upcall::serve(channel, file))?;
+    }
+    control("nfsv4leasetime", "10\n")?;
+    control("nfsv4gracetime", "10\n")?;
+    control("versions", "-3 +4 +4.1 +4.2\n")?;
+    let socket = TcpListener::bind("127.0.0.1:2049")
+        .map_err(|error| failed(format!("cannot listen on 127.0.0.1:2049: {error}")))?;
+    helper("nfsdcld", || tracking::serve(&TRACKING_OVER))?;
+    // The server holds the socket itself from here on.
+    control("portlist", &format!("{}\n", socket.as_raw_fd()))?;
+    let result = control("threads", &format!("{THREADS}\n"));
+    TRACKING_OVER.store(true, Ordering::Release);
+    result
+}
+
+fn control(file: &str, value: &str) -> Result<(), Refusal> {
+    let path = format!("{CONTROL}/{file}");
+    std::fs::write(&path, value)
+        .map_err(|error| failed(format!("cannot write {value:?} to {path}: {error}")))
+}
+
+fn helper(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Refusal> {
+    let thread = std::thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(128 << 10);
+    let started = thread.spawn(work);
+    started
+        .map(drop)
+        .map_err(|error| failed(format!("no thread for {name}: {error}")))
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The directories that threads fight in, held open, each with its stable name.
+
+use crate::ops::{self, Meta, errno_name};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// The name that always exists.
+pub(crate) const KEEP: &CStr = c"keep";
+/// What is in it.
+pub(crate) const KEEP_CONTENT: &[u8] = b"always here\n";
+/// The name that never exists.
+pub(crate) const ABSENT: &CStr = c"never";
+
+/// One directory.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    fd: OwnedFd,
+    /// The stable file as it was made.
+    pub(crate) keep: Meta,
+}
+
+impl Dir {
+    /// The held directory.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Where a scenario runs.
+#[derive(Debug)]
+pub(crate) struct Arena {
+    /// The directories.
+    pub(crate) dirs: Vec<Dir>,
+    /// Over a network filesystem: other errno are allowed, unlinked files keep a link.
+    pub(crate) remote: bool,
+    /// /proc/sys/vm/drop_caches, where the guest is ours to disturb.
+    pub(crate) drop_caches: Option<OwnedFd>,
+}
+
+impl Arena {
+    /// Makes `count` directories below `base`, which must not exist yet.
+    ///
+    /// # Errors
+    /// Says which step failed and with what.
+    pub(crate) fn make(base: &Path, count: u32, remote: bool) -> Result<Self, String> {
+        let failed = |what: String| move |errno| format!("{what}: {}", errno_name(errno));
+        std::fs::create_dir(base).map_err(|error| format!("mkdir {}: {error}", base.display()))?;
+        let path = CString::new(base.as_os_str().as_encoded_bytes()).map_err(|e| e.to_string())?;
+        let root = ops::open_dir(&path).map_err(failed(format!("open {}", base.display())))?;
+        let mut dirs = Vec::new();
+        for number in 0..count {
+            let name = ops::Name::new("d", number.into());
+            let dir = make_dir(root.as_fd(), name.as_c());
+            dirs.push(dir.map_err(failed(format!("making directory {name}")))?);
+        }
+        Ok(Self {
+            dirs,
+            remote,
+            drop_caches: None,
+        })
+    }
+
+    /// The directory of that number; numbers past the end start again.
+    pub(crate) fn dir(&self, number: u32) -> &Dir {
+        &self.dirs[number as usize % self.dirs.len()]
+    }
+}
+
+fn make_dir(root: BorrowedFd<'_>, name: &CStr) -> ops::Answer<Dir> {
+    ops::mkdir(root, name)?;
+    let fd = ops::open(root, name, libc::O_RDONLY | libc::O_DIRECTORY)?;
+    let file = ops::open(
+        fd.as_fd(),
+        KEEP,
+        libc::O_RDWR | libc::O_CREAT | libc::O_EXCL,
+    )?;
+    ops::write_at_0(file.as_fd(), KEEP_CONTENT)?;
+    let keep = ops::stat(file.as_fd(), c"")?;
+    Ok(Dir { fd, keep })
+}
