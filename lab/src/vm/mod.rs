@@ -9,11 +9,17 @@ mod channel;
 mod console;
 mod driver;
 mod events;
+mod probe;
+mod progress;
 mod qemu;
 mod qmp;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod toy;
 
+pub use probe::{Probe, probe};
+pub use progress::{News, VmProgress};
 pub use qemu::Qemu;
 
 use crate::error::{Doing, Error, Result};
@@ -21,34 +27,10 @@ use crate::stop::{Level, Stop};
 use argv::Inherited;
 use channel::Channel;
 use driver::{Channels, Driven, Driver};
-use lab_core::boot::Stage;
-use lab_core::finding::Finding;
 use lab_core::job::{BootJob, JOB_FORMAT, Recording};
-use lab_wire::FromGuest;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::Instant;
-
-/// What is worth showing while a boot goes on.
-#[derive(Debug, Clone, PartialEq)]
-pub enum VmProgress {
-    /// A stage began.
-    Stage(Stage),
-    /// The agent said this.
-    Told(FromGuest),
-    /// The console reader saw this.
-    Found(Finding),
-    /// The lab noticed or did this.
-    Remark(String),
-}
-
-/// Who listens to the console while it comes.
-pub trait Listener: Send {
-    /// Takes what was printed, gives the reports that are complete.
-    fn push(&mut self, bytes: &[u8]) -> Vec<Finding>;
-    /// Nothing more comes.
-    fn finish(&mut self) -> Vec<Finding>;
-}
 
 /// One boot, with all that it needs.
 pub struct Vm<'a> {
@@ -58,8 +40,6 @@ pub struct Vm<'a> {
     pub job: &'a BootJob,
     /// The guest.
     pub initramfs: &'a [u8],
-    /// Who listens to the console.
-    pub listener: Box<dyn Listener + 'a>,
 }
 
 impl Vm<'_> {
@@ -86,7 +66,7 @@ impl Vm<'_> {
         let process = (self.qemu).start(&argv, &qemu::numbers(&inherit.0), stderr)?;
         drop(inherit);
         let started = (process, channels, clock);
-        let driver = Driver::new(self.job, out, started, self.listener, stop, progress)?;
+        let driver = Driver::new(self.job, out, started, stop, progress)?;
         let driven = driver.drive().await;
         Ok(recording(self.job, self.qemu, argv, driven))
     }
