@@ -52,7 +52,10 @@ fn guest_build(root: &Path, target: &Path) -> Command {
         .args(["--target", TARGET, "--target-dir"])
         .arg(target)
         .args(["--jobs", &variable("NUM_JOBS")])
-        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            "-Ctarget-feature=+crt-static\x1f-Crelocation-model=static",
+        );
     cargo
 }
 

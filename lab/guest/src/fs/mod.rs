@@ -86,9 +86,10 @@ impl Ready {
     pub(crate) fn remove(self) -> Result<(), String> {
         for at in &self.mounts {
             if at.as_path() == Path::new(nfs::EXPORT) {
-                nfs::server::forget_export();
+                nfs::server::release_export()?;
+            } else {
+                unmount(at)?;
             }
-            unmount(at)?;
         }
         Ok(())
     }
