@@ -33,6 +33,8 @@ pub enum BootOutcome {
         /// Which.
         index: u32,
     },
+    /// The work was done, but the guest did not power off within its limit.
+    NeverOff,
     /// QEMU could not be started or died by itself.
     QemuDied {
         /// What it said.
@@ -71,7 +73,8 @@ impl BootOutcome {
             | AgentNeverUp
             | AgentLost
             | EarlyPowerOff
-            | ScenarioOverran { .. } => Blame::Kernel,
+            | ScenarioOverran { .. }
+            | NeverOff => Blame::Kernel,
             NoKernel | QemuDied { .. } | RigFailed { .. } | Interrupted => Blame::Rig,
         }
     }

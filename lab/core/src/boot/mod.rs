@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The course of one boot, as a value: events and the time go in, actions come out, and in the end one outcome.
+//!
+//! ```text
+//!  Off ── Firmware ── Kernel ── Prepare 0 ── Scenario 0 ── Prepare 1 … ── Drain ── (guest powers off)
+//!            │           │           │            │                         │            │
+//!            │           ├───────────┴────────────┴──── Hit (until_hit) ────┤            │
+//!            │           │                                                  │            │
+//!            └───────────┴── panic, reset, lost, overrun, stuck ─────────── Settle       │
+//!                                                                           │            │
+//!                                                                       Evidence         │
+//!                                                                           │            │
+//!                                                   Gone ── (Killed) ──── Quit ──────────┘
+//! ```
+//!
+//! A boot only goes forward, and each stage has a limit, so it ends whatever the guest does. What ends a boot is
+//! not final at once: in `Settle` (and while a guest drains) something stronger may still come, so that a crash beats a
+//! lost connection and that beats a time-out. A guest that fell silent is asked before it is called lost.
+//! `Evidence` is the place for what only a living machine can tell.
+
+mod agent;
+mod end;
+mod event;
+mod marks;
+mod record;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+pub use event::{Action, Event, Evidence, Mark, QemuEnd, Qmp, ShutdownCause};
+pub use marks::Marks;
+pub use record::{EVENTS_FORMAT, Record, Said, read as read_records};
+pub use stage::Stage;
+
+use crate::finding::Weight;
+use crate::job::BootJob;
+use crate::outcome::BootOutcome;
+use stage::Limits;
+use std::time::Duration;
+
+/// More remarks than this say nothing new.
+const MAX_REMARKS: usize = 200;
+
+/// What is known of a boot besides its outcome. Times are since QEMU was started.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Facts {
+    /// When the agent said hello.
+    pub agent_up: Option<Duration>,
+    /// When the first scenario began.
+    pub first_operation: Option<Duration>,
+    /// How long scenarios really ran, by the guest's own count.
+    pub exposure: Duration,
+    /// `uname -r` of the guest.
+    pub release: Option<String>,
+    /// What was noticed and done, for people.
+    pub remarks: Vec<String>,
+    /// Lines of the agent's port that were no messages.
+    pub garbage: u64,
+}
+
+/// One boot.
+#[derive(Debug, Clone)]
+pub struct Boot {
+    limits: Limits,
+    until_hit: bool,
+    now: Duration,
+    started: Duration,
+    stage: Stage,
+    entered: Duration,
+    /// Last sign of what the present stage waits to fall quiet.
+    active: Duration,
+    /// The end it will have, unless a stronger one comes.
+    concluded: Option<BootOutcome>,
+    outcome: Option<BootOutcome>,
+    agent_heard: Option<Duration>,
+    pings: u64,
+    /// When the agent was asked whether it is there, if it has not answered.
+    asked: Option<Duration>,
+    said_bye: bool,
+    banners: u32,
+    paused: bool,
+    stuck: u32,
+    /// Exposure of the scenario that runs, by its last progress.
+    running: Duration,
+    wanted: Vec<Evidence>,
+    gathering: bool,
+    facts: Facts,
+    actions: Vec<Action>,
+}
+
+impl Boot {
+    /// A boot that has not begun.
+    pub fn new(job: &BootJob) -> Self {
+        Self {
+            limits: Limits::new(job),
+            until_hit: job.until_hit,
+            now: Duration::ZERO,
+            started: Duration::ZERO,
+            stage: Stage::Off,
+            entered: Duration::ZERO,
+            active: Duration::ZERO,
+            concluded: None,
+            outcome: None,
+            agent_heard: None,
+            pings: 0,
+            asked: None,
+            said_bye: false,
+            banners: 0,
+            paused: false,
+            stuck: 0,
+            running: Duration::ZERO,
+            wanted: Vec::new(),
+            gathering: false,
+            facts: Facts::default(),
+            actions: Vec::new(),
+        }
+    }
+
+    /// Takes what happened at `now` (which never goes back) and says what to do.
+    pub fn step(&mut self, event: Event, now: Duration) -> Vec<Action> {
+        self.now = self.now.max(now);
+        if self.stage != Stage::Gone {
+            self.take(event);
+            while self.next_deadline().is_some_and(|due| due <= self.now) {
+                self.time_up();
+            }
+        }
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When [`Event::Tick`] is due, if nothing else happens.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        [self.stage_deadline(), self.silence_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Where it is.
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// How it ended; none while it goes on.
+    pub fn outcome(&self) -> Option<&BootOutcome> {
+        self.outcome.as_ref()
+    }
+
+    /// What is known of it so far.
+    pub fn facts(&self) -> Facts {
+        let mut facts = self.facts.clone();
+        facts.exposure += self.running;
+        facts
+    }
+
+    /// The time that a boot of this job never exceeds, from starting QEMU to its end.
+    pub fn longest(job: &BootJob) -> Duration {
+        Limits::new(job).longest()
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Spawned => {
+                self.started = self.now;
+                self.enter(Stage::Firmware);
+            }
+            Event::ConsoleBytes { n } => self.printed(n),
+            Event::Mark(Mark::Panic) => self.crashed(BootOutcome::Panicked),
+            Event::Mark(Mark::Banner) => self.banner(),
+            Event::Report { weight, .. } => self.reported(weight),
+            Event::Agent(said) => self.heard(said),
+            Event::AgentGarbage => self.garbage(),
+            Event::Qmp(event) => self.machine(event),
+            Event::Gathered(evidence) => self.gathered(evidence),
+            Event::Exited(end) => self.exited(&end),
+            Event::Tick => {}
+            Event::StopOrderly => self.stop_orderly(),
+            Event::StopNow => {
+                self.conclude(BootOutcome::Interrupted);
+                self.enter(Stage::Killed);
+            }
+            Event::StoreFailed { reason } => {
+                self.conclude(BootOutcome::RigFailed { reason });
+                self.enter(Stage::Quit);
+            }
+        }
+    }
+
+    // What the machine prints and tells.
+
+    fn printed(&mut self, n: u64) {
+        if n > 0 {
+            self.enter(Stage::Kernel);
+            if matches!(self.stage, Stage::Settle | Stage::Evidence) {
+                self.active = self.now;
+            }
+        }
+    }
+
+    fn banner(&mut self) {
+        self.banners = self.banners.saturating_add(1);
+        if self.banners == 2 {
+            self.remark("a second kernel began in the same boot");
+            self.crashed(BootOutcome::Reset);
+        }
+    }
+
+    fn reported(&mut self, weight: Weight) {
+        if self.stage == Stage::Hit {
+            self.active = self.now;
+        }
+        if weight == Weight::Finding && self.until_hit && self.stage.order() < Stage::Hit.order() {
+            self.conclude(BootOutcome::StoppedAtHit);
+            self.enter(Stage::Hit);
+        }
+    }
+
+    fn machine(&mut self, event: Qmp) {
+        match event {
+            Qmp::Panicked => {
+                self.paused = true;
+                self.crashed(BootOutcome::Panicked);
+            }
+            Qmp::Stopped => {}
+            Qmp::Reset { guest: false } => {}
+            Qmp::Reset { guest: true } => self.crashed(BootOutcome::Reset),
+            Qmp::Shutdown(cause) => self.shut_down(cause),
+        }
+    }
+
+    fn shut_down(&mut self, cause: ShutdownCause) {
+        let asked = self.stage.order() >= Stage::Quit.order();
+        match cause {
+            // From there on it was told to, or had nothing left to do.
+            ShutdownCause::PowerOff if self.stage.order() >= Stage::Hit.order() => {
+                self.conclude(BootOutcome::Completed);
+            }
+            ShutdownCause::PowerOff => self.conclude(BootOutcome::EarlyPowerOff),
+            ShutdownCause::Reset => self.conclude(BootOutcome::Reset),
+            ShutdownCause::Panic => self.conclude(BootOutcome::Panicked),
+            ShutdownCause::Quit if asked => {}
+            ShutdownCause::Quit | ShutdownCause::Signal | ShutdownCause::Other => {
+                let reason = format!("something outside the lab ended QEMU ({cause:?})");
+                self.conclude(BootOutcome::QemuDied { reason });
+            }
+        }
+        // It leaves by itself; only the limit of that stage is wanted, not its action.
+        self.go(Stage::Quit);
+    }
+
+    fn remark(&mut self, words: impl Into<String>) {
+        if self.facts.remarks.len() < MAX_REMARKS {
+            let words = words.into();
+            self.facts.remarks.push(words.clone());
+            self.actions.push(Action::Remark(words));
+        }
+    }
+}
