@@ -142,7 +142,7 @@ impl Reader {
             if self.begun >= self.options.max_findings && self.open.is_empty() {
                 return;
             }
-            if self.open.is_empty() && self.scissors.is_none() {
+            if self.is_idle() {
                 let Some(found) = matcher.candidate(&block[at..]) else {
                     return self.pass(&block[at..]);
                 };
@@ -153,6 +153,12 @@ impl Reader {
             }
             let end = memchr::memchr(b'\n', &block[at..]).map_or(block.len(), |end| at + end + 1);
             let raw = &block[at..end];
+            // A short word of the search need not be a head: look again before taking the line apart.
+            if self.is_idle() && !matcher.has_head(&raw[..raw.len().min(LINE_LIMIT)]) {
+                self.pass(raw);
+                at = end;
+                continue;
+            }
             self.line(
                 matcher,
                 &raw[..raw.len().min(LINE_LIMIT)],
@@ -162,6 +168,11 @@ impl Reader {
             );
             at = end;
         }
+    }
+
+    /// Nothing is open: a line without head changes nothing.
+    fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.scissors.is_none()
     }
 
     /// Lines that say nothing of trouble: only that something was said.

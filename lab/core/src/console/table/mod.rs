@@ -239,6 +239,11 @@ impl Matcher {
         }
     }
 
+    /// Whether a whole head stands in `bytes`.
+    pub(super) fn has_head(&self, bytes: &[u8]) -> bool {
+        self.lines.is_match(bytes)
+    }
+
     /// The first format that fits `text`.
     pub(super) fn hit(&self, text: &[u8]) -> Option<Hit> {
         let mut best: Option<(usize, Hit)> = None;
