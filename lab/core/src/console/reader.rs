@@ -38,6 +38,8 @@ pub enum Heard {
 
 /// Reports open at once at most: one for each caller id.
 const OPEN: usize = 16;
+/// Lines of a chunk that only resembled a head before the search looks for whole heads.
+const FOOLED: u32 = 32;
 /// Lines after `cut here` within which its report must begin.
 const CUT_WITHIN: u32 = 12;
 
@@ -138,12 +140,13 @@ impl Reader {
     /// Reads whole lines, jumping from one that may say something to the next while no report is open.
     fn block(&mut self, matcher: &Matcher, block: &[u8], offset: u64, heard: &mut Vec<Heard>) {
         let mut at = 0;
+        let mut fooled = 0;
         while at < block.len() {
             if self.begun >= self.options.max_findings && self.open.is_empty() {
                 return;
             }
             if self.is_idle() {
-                let Some(found) = matcher.candidate(&block[at..]) else {
+                let Some(found) = matcher.candidate(&block[at..], fooled < FOOLED) else {
                     return self.pass(&block[at..]);
                 };
                 let line =
@@ -156,6 +159,7 @@ impl Reader {
             // A short word of the search need not be a head: look again before taking the line apart.
             if self.is_idle() && !matcher.has_head(&raw[..raw.len().min(LINE_LIMIT)]) {
                 self.pass(raw);
+                fooled += 1;
                 at = end;
                 continue;
             }
