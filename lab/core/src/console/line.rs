@@ -145,6 +145,9 @@ fn after_syslog(text: &[u8]) -> &[u8] {
             return after_level(&text[at + 9..]);
         }
     }
+    if !head.first().is_some_and(u8::is_ascii_digit) {
+        return text;
+    }
     let shape: Vec<u8> = head
         .iter()
         .take(20)

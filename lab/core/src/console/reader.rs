@@ -38,6 +38,8 @@ pub enum Heard {
 
 /// Reports open at once at most: one for each caller id.
 const OPEN: usize = 16;
+/// Lines of a chunk that only resembled a head before the search looks for whole heads.
+const FOOLED: u32 = 32;
 /// Lines after `cut here` within which its report must begin.
 const CUT_WITHIN: u32 = 12;
 
@@ -138,12 +140,13 @@ impl Reader {
     /// Reads whole lines, jumping from one that may say something to the next while no report is open.
     fn block(&mut self, matcher: &Matcher, block: &[u8], offset: u64, heard: &mut Vec<Heard>) {
         let mut at = 0;
+        let mut fooled = 0;
         while at < block.len() {
             if self.begun >= self.options.max_findings && self.open.is_empty() {
                 return;
             }
-            if self.open.is_empty() && self.scissors.is_none() {
-                let Some(found) = matcher.candidate(&block[at..]) else {
+            if self.is_idle() {
+                let Some(found) = matcher.candidate(&block[at..], fooled < FOOLED) else {
                     return self.pass(&block[at..]);
                 };
                 let line =
@@ -153,6 +156,13 @@ impl Reader {
             }
             let end = memchr::memchr(b'\n', &block[at..]).map_or(block.len(), |end| at + end + 1);
             let raw = &block[at..end];
+            // A short word of the search need not be a head: look again before taking the line apart.
+            if self.is_idle() && !matcher.has_head(&raw[..raw.len().min(LINE_LIMIT)]) {
+                self.pass(raw);
+                fooled += 1;
+                at = end;
+                continue;
+            }
             self.line(
                 matcher,
                 &raw[..raw.len().min(LINE_LIMIT)],
@@ -162,6 +172,11 @@ impl Reader {
             );
             at = end;
         }
+    }
+
+    /// Nothing is open: a line without head changes nothing.
+    fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.scissors.is_none()
     }
 
     /// Lines that say nothing of trouble: only that something was said.

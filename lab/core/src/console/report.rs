@@ -424,10 +424,10 @@ impl Report {
                 alt.push(pattern.title(template, function.as_deref()));
             }
         }
-        if self.format.source == Source::Entry {
-            if let Some(top) = self.top().filter(|top| Some(top) != function.as_ref()) {
-                alt.push(pattern.title(self.format.title, Some(&top)));
-            }
+        if self.format.source == Source::Entry
+            && let Some(top) = self.top().filter(|top| Some(top) != function.as_ref())
+        {
+            alt.push(pattern.title(self.format.title, Some(&top)));
         }
         let torn = self.dropped
             || (self.format.has_stack()

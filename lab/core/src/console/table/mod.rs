@@ -230,13 +230,18 @@ impl Matcher {
     }
 
     /// Where the first head in `bytes` may be, in time far under a nanosecond a byte.
-    pub(super) fn candidate(&self, bytes: &[u8]) -> Option<usize> {
+    pub(super) fn candidate(&self, bytes: &[u8], quick: bool) -> Option<usize> {
         match &self.chunks {
-            Some(packed) if bytes.len() >= packed.minimum_len() => {
+            Some(packed) if quick && bytes.len() >= packed.minimum_len() => {
                 packed.find(bytes).map(|found| found.start())
             }
             _ => self.lines.find(bytes).map(|found| found.start()),
         }
+    }
+
+    /// Whether a whole head stands in `bytes`.
+    pub(super) fn has_head(&self, bytes: &[u8]) -> bool {
+        self.lines.is_match(bytes)
     }
 
     /// The first format that fits `text`.
