@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A series as an mbox that this room, and `git am`, read back.
+//! A series as an mbox that this room reads back, and `git am` too but for the cover letter, which it never takes.
 
 use super::binary;
 use super::model::{Body, Change, FilePatch, Hunk, LineKind, Patch, Series};
