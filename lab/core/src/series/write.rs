@@ -212,7 +212,7 @@ fn write_file(file: &FilePatch, out: &mut Vec<u8>) {
         _ => false,
     };
     // A plain diff names no modes; git's header would have to.
-    if !(modeless && !hunks.is_empty()) {
+    if !modeless || hunks.is_empty() {
         for line in header_lines(file, true)
             .iter()
             .filter(|l| !l.starts_with("--- ") && !l.starts_with("+++ "))
