@@ -18,7 +18,12 @@ pub(super) fn open(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// Reads a stream to its end, unpacked where it begins as gzip does.
-pub(super) fn read(mut from: impl Read, name: &str) -> Result<Vec<u8>> {
+pub(super) fn read(from: impl Read, name: &str) -> Result<Vec<u8>> {
+    within(from, name, MAX_SERIES_BYTES)
+}
+
+/// The same within a limit in bytes, unpacked: a bomb never unfolds.
+pub(super) fn within(mut from: impl Read, name: &str, limit: usize) -> Result<Vec<u8>> {
     let mut head = Vec::new();
     from.by_ref()
         .take(2)
@@ -27,20 +32,18 @@ pub(super) fn read(mut from: impl Read, name: &str) -> Result<Vec<u8>> {
     let packed = head == GZIP;
     let whole = std::io::Cursor::new(head).chain(from);
     if packed {
-        bounded(flate2::read::MultiGzDecoder::new(whole), name)
+        bounded(flate2::read::MultiGzDecoder::new(whole), name, limit)
     } else {
-        bounded(whole, name)
+        bounded(whole, name, limit)
     }
 }
 
-/// Stops one byte behind the limit: a bomb never unfolds.
-fn bounded(from: impl Read, name: &str) -> Result<Vec<u8>> {
+fn bounded(from: impl Read, name: &str, limit: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let limit = MAX_SERIES_BYTES as u64 + 1;
-    let read = from.take(limit).read_to_end(&mut bytes);
+    let read = from.take(limit as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| Error::usage(format!("{name}: {error}")))?;
-    if bytes.len() > MAX_SERIES_BYTES {
-        let told = format!("{name} holds more than {} MiB", MAX_SERIES_BYTES >> 20);
+    if bytes.len() > limit {
+        let told = format!("{name} holds more than {} MiB", limit >> 20);
         return Err(Error::usage(told).hint("cut the series' own mails out of it"));
     }
     Ok(bytes)

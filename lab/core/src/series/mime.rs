@@ -325,7 +325,6 @@ impl Walker {
 
     /// Quoted-printable first, then the flow: soft breaks of the first are none of the second.
     fn held_quoted(&mut self, decoded: &[u8], number: u32) {
-        self.part.base64 = Base64::default();
         for piece in decoded.split_inclusive(|&b| b == b'\n') {
             self.flow(piece, number);
         }

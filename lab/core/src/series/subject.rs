@@ -57,10 +57,10 @@ impl Prefix {
         if let Some(version) = rest.strip_prefix('V').and_then(number) {
             self.version = Some(version);
         }
-        if let Some((at, of)) = rest.split_once('/') {
-            if let (Some(at), Some(of)) = (number(at), number(of)) {
-                self.number = (of > 0).then_some((at, of));
-            }
+        if let Some((at, of)) = rest.split_once('/')
+            && let (Some(at), Some(of)) = (number(at), number(of))
+        {
+            self.number = (of > 0).then_some((at, of));
         }
         self.rfc |= upper.starts_with("RFC") || upper == "PATCH/RFC" || upper == "RFC/PATCH";
         self.resend |= upper.starts_with("RESEND") || upper.starts_with("REPOST");

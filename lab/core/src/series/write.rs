@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A series as an mbox that this room, and `git am`, read back.
+//! A series as an mbox that this room reads back, and `git am` too but for the cover letter, which it never takes.
 
 use super::binary;
 use super::model::{Body, Change, FilePatch, Hunk, LineKind, Patch, Series};
@@ -212,7 +212,7 @@ fn write_file(file: &FilePatch, out: &mut Vec<u8>) {
         _ => false,
     };
     // A plain diff names no modes; git's header would have to.
-    if !(modeless && !hunks.is_empty()) {
+    if !modeless || hunks.is_empty() {
         for line in header_lines(file, true)
             .iter()
             .filter(|l| !l.starts_with("--- ") && !l.starts_with("+++ "))

@@ -46,7 +46,7 @@ fn git(dir: &Path, args: &[&str], input: &[u8]) -> Vec<u8> {
     assert!(
         out.status.success(),
         "git {args:?}: {}",
-        String::from_utf8_lossy(&out.stderr)
+        String::from_utf8_lossy(&[out.stdout, out.stderr].concat())
     );
     out.stdout
 }
@@ -166,14 +166,21 @@ fn patch_ids_and_commits_are_gits() {
                 patch.patch_id
             );
         }
-        applies(dir.path(), &series);
+        // git am takes no cover letter.
+        applies(
+            dir.path(),
+            &Series {
+                cover: None,
+                ..series
+            },
+        );
     }
 }
 
 /// `git am` of the mbox that is written makes the trees and messages that the series promises.
 fn applies(dir: &Path, series: &Series) {
     let tip = String::from_utf8(git(dir, &["rev-parse", "HEAD^{tree}"], b"")).unwrap();
-    git(dir, &["checkout", "-q", "--detach", "HEAD~2"], b"");
+    git(dir, &["checkout", "-qf", "--detach", "HEAD~2"], b"");
     git(dir, &["am", "-q", "--keep-cr"], &format_patch(series));
     assert_eq!(
         String::from_utf8(git(dir, &["rev-parse", "HEAD^{tree}"], b"")).unwrap(),
@@ -187,7 +194,7 @@ fn applies(dir: &Path, series: &Series) {
         );
         assert_eq!(String::from_utf8(got).unwrap(), want);
     }
-    git(dir, &["checkout", "-q", "-"], b"");
+    git(dir, &["checkout", "-qf", "-"], b"");
 }
 
 /// The pieces from which several hundred mails are made.
@@ -201,7 +208,7 @@ const SUBJECTS: [&str; 6] = [
 ];
 const FROMS: [&str; 6] = [
     "Ann Other <ann@example.org>",
-    "\"Other, Ann \\\"A\\\"\" <ann@example.org>",
+    "\"Other, \\\"A\\\" Ann\" <ann@example.org>",
     "ann@example.org (Ann Other)",
     "=?utf-8?q?J=C3=B6rg_R=C3=B6del?= <jr@x.org>",
     "ann@example.org",
@@ -210,7 +217,7 @@ const FROMS: [&str; 6] = [
 const BODIES: [&str; 9] = [
     "Text.  \n\n\n\nMore.\n\nSigned-off-by: A <a@b>\n",
     "From: Else Where <else@where>\nDate: 2 Feb 2020 02:02:02 -0330\n\nText.\n",
-    "\n\nSubject: [PATCH 7/8] from\n the body\n\n From: not a header\n",
+    "\n\nSubject: [PATCH] from\n the body\n\n From: not a header\n",
     "[PATCH] in the body\n\nText\n",
     "Hi,\nsee below.\n\n-- >8 --\nFrom: Cut <c@ut>\n\nKept.\n",
     "From: Ann <a@x>\nText right below\n",
@@ -327,5 +334,5 @@ fn compare(dir: &Path, mail: &[u8]) {
 
 /// One mail of a series stands for itself here.
 fn unnumbered(mail: &str) -> String {
-    mail.replace("04/19", "1/1").replace("7/8", "1/1")
+    mail.replace("04/19", "1/1")
 }

@@ -61,7 +61,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(120))]
     #[test]
     fn any_series_comes_back(patches in proptest::collection::vec(patch(), 1..4), cover in proptest::option::of("[a-z]{1,9}\n"), version in 1u32..9, rfc: bool) {
         let options = ReadOptions { version: None, name: Some("n".into()) };
