@@ -2,37 +2,55 @@
 //! Builds the guest's static PID 1, so that the lab carries it as bytes.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 /// The only machine that the lab boots.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-fn main() {
-    let root = workspace();
-    for path in ["lab/guest", "lab/wire", "Cargo.lock", "Cargo.toml"] {
+fn main() -> ExitCode {
+    match build() {
+        Ok(agent) => println!("cargo::rustc-env=LAB_AGENT={}", agent.display()),
+        Err(why) => {
+            why.lines().for_each(|line| println!("cargo::error={line}"));
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn build() -> Result<PathBuf, String> {
+    let package = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+    let root = package
+        .parent()
+        .ok_or("the package has no workspace around it")?;
+    for path in [
+        "lab/build.rs",
+        "lab/guest",
+        "lab/wire",
+        "Cargo.lock",
+        "Cargo.toml",
+    ] {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
-    println!("cargo::rerun-if-changed=build.rs");
     // A target folder of its own: the outer cargo holds the lock of the usual one.
-    let target = Path::new(&variable("OUT_DIR")).join("guest");
-    let output = guest_build(&root, &target).output();
+    let target = Path::new(&variable("OUT_DIR")?).join("guest");
+    let output = guest_build(root, &target)?.output();
     let output =
-        output.unwrap_or_else(|error| fail(&format!("cargo for the guest's agent: {error}")));
+        output.map_err(|error| format!("cargo for the guest's agent does not run: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        fail(&format!(
+        return Err(format!(
             "the guest's agent does not build{}\n{said}",
             advice(&said)
         ));
     }
-    let agent = target.join(TARGET).join("guest").join("lab-guest");
-    println!("cargo::rustc-env=LAB_AGENT={}", agent.display());
+    Ok(target.join(TARGET).join("guest").join("lab-guest"))
 }
 
 /// cargo for the agent, with nothing of what the outer cargo, clippy or a coverage tool put into
 /// the environment: their flags and wrappers are for the host's programs.
-fn guest_build(root: &Path, target: &Path) -> Command {
-    let mut cargo = Command::new(variable("CARGO"));
+fn guest_build(root: &Path, target: &Path) -> Result<Command, String> {
+    let mut cargo = Command::new(variable("CARGO")?);
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_none_or(is_of_the_outer_build) {
             cargo.env_remove(name);
@@ -51,12 +69,12 @@ fn guest_build(root: &Path, target: &Path) -> Command {
         ])
         .args(["--target", TARGET, "--target-dir"])
         .arg(target)
-        .args(["--jobs", &variable("NUM_JOBS")])
+        .args(["--jobs", &variable("NUM_JOBS")?])
         .env(
             "CARGO_ENCODED_RUSTFLAGS",
             "-Ctarget-feature=+crt-static\x1f-Crelocation-model=static",
         );
-    cargo
+    Ok(cargo)
 }
 
 fn is_of_the_outer_build(name: &str) -> bool {
@@ -120,20 +138,6 @@ fn advice(said: &str) -> &'static str {
     ""
 }
 
-fn workspace() -> PathBuf {
-    let package = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
-    package
-        .parent()
-        .map_or_else(|| package.clone(), Path::to_path_buf)
-}
-
-fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|error| fail(&format!("cargo did not set {name}: {error}")))
-}
-
-fn fail(why: &str) -> ! {
-    for line in why.lines() {
-        println!("cargo::error={line}");
-    }
-    std::process::exit(1)
+fn variable(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|error| format!("cargo did not set {name}: {error}"))
 }

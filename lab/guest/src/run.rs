@@ -72,6 +72,9 @@ impl Run<'_> {
             Ok(entry) => entry,
             Err(reason) => return failed(reason),
         };
+        if let Err(reason) = enough_memory(self.asked.threads, proc::available_kib()) {
+            return failed(reason);
+        }
         let (kind, index, dirs) = (self.asked.fs.clone(), self.index, self.asked.dirs);
         let prepared = self.bounded(format!("mount {kind}"), move || set_up(&kind, index, dirs));
         let (ready, arena) = match prepared {
@@ -183,12 +186,24 @@ impl Run<'_> {
         }
     }
 
-    /// Gives the first `started` threads time to stop and names those that do not.
+    /// Gives the first `started` threads time to stop and names those that do not. While others
+    /// still stop, one that has not may only be waiting its turn, so it gets longer.
     fn drain(&self, shared: &Shared, started: usize) -> u32 {
-        let end = Instant::now() + self.drain;
         let slots = &shared.slots[..started];
-        while Instant::now() < end && slots.iter().any(|slot| !slot.done.load(Ordering::Acquire)) {
+        let running = || {
+            slots
+                .iter()
+                .filter(|slot| !slot.done.load(Ordering::Acquire))
+                .count()
+        };
+        let begun = Instant::now();
+        let (mut last, mut moved) = (running(), begun);
+        while last > 0 && moved.elapsed() < self.drain && begun.elapsed() < self.drain * 4 {
             std::thread::sleep(Duration::from_millis(2));
+            let now = running();
+            if now != last {
+                (last, moved) = (now, Instant::now());
+            }
         }
         let mut stuck = 0;
         for slot in slots
@@ -310,6 +325,22 @@ impl Run<'_> {
     }
 }
 
+/// Whether half of the memory left holds that many workers: their stacks in user space and in the
+/// kernel, and their counts. An agent that runs out of memory takes the guest with it.
+fn enough_memory(threads: u32, available_kib: Option<u64>) -> Result<(), String> {
+    const WORKER_KIB: u64 = 96;
+    let Some(available) = available_kib else {
+        return Ok(());
+    };
+    let most = available / 2 / WORKER_KIB;
+    if u64::from(threads) <= most {
+        return Ok(());
+    }
+    Err(format!(
+        "no memory for {threads} threads: {available} KiB are free, enough for {most}"
+    ))
+}
+
 fn total(shared: &Shared) -> u64 {
     shared
         .slots
@@ -339,3 +370,6 @@ fn set_up(kind: &str, index: u32, dirs: u32) -> Result<(Ready, Arena), Refusal> 
     }
     Ok((ready, arena))
 }
+
+#[cfg(test)]
+mod tests;
