@@ -57,7 +57,8 @@ impl Spec {
     /// Adds arguments.
     #[must_use]
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
     /// Replaces the whole environment.
@@ -227,7 +228,10 @@ pub async fn supervise(
     mut on_line: impl FnMut(&[u8]),
 ) -> Result<Finished> {
     if stop.level() > Level::Run {
-        return Ok(Finished { end: End::Stopped, seconds: 0.0 });
+        return Ok(Finished {
+            end: End::Stopped,
+            seconds: 0.0,
+        });
     }
     let mut child = Child::spawn(spec).await?;
     let deadline = tokio::time::Instant::now() + limit;
@@ -259,7 +263,10 @@ pub async fn supervise(
         }
     };
     let _ = timeout(LINGER, rest).await;
-    Ok(Finished { end, seconds: child.started.elapsed().as_secs_f64() })
+    Ok(Finished {
+        end,
+        seconds: child.started.elapsed().as_secs_f64(),
+    })
 }
 
 /// SIGTERM first; at once when the stop becomes more urgent meanwhile. The pipe is drained on the way, or the child

@@ -87,7 +87,10 @@ mod tests {
             for entry in fs::read_dir(root.join(folder)).unwrap().flatten() {
                 let name = format!("shipped/{folder}{}", entry.file_name().to_string_lossy());
                 let file = entry.file_type().unwrap().is_file();
-                assert!(!file || SHIPPED.iter().any(|(known, _)| *known == name), "{name}");
+                assert!(
+                    !file || SHIPPED.iter().any(|(known, _)| *known == name),
+                    "{name}"
+                );
             }
         }
         let library = library(Path::new("/nonexistent")).unwrap();
@@ -103,13 +106,22 @@ mod tests {
     #[test]
     fn a_folder_comes_first_and_its_mistakes_are_the_users() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("fast.yaml"), "extends: shipped/fast\nmachine: {cpus: 7}\n").unwrap();
+        fs::write(
+            folder.path().join("fast.yaml"),
+            "extends: shipped/fast\nmachine: {cpus: 7}\n",
+        )
+        .unwrap();
         fs::write(folder.path().join("bad.yaml"), "extends: fsat\n").unwrap();
         let library = library(folder.path()).unwrap();
         assert_eq!(resolve(&library, "fast").unwrap().cpus, 7);
         assert_eq!(resolve(&library, "rt").unwrap().cpus, 7);
         let error = resolve(&library, "bad").unwrap_err();
         assert_eq!(error.exit(), crate::exit::Exit::Usage);
-        assert!(error.to_string().contains("bad.yaml:1: extends: no profile `fsat` (did you mean `fast`?)"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("bad.yaml:1: extends: no profile `fsat` (did you mean `fast`?)"),
+            "{error}"
+        );
     }
 }

@@ -47,6 +47,7 @@ pub(super) fn update(
 ) -> Result<Changes> {
     let repo = Repository::open(repository)
         .doing(|| format!("open the repository {}", repository.display()))?;
+    fs::create_dir_all(src).doing(|| format!("make {}", src.display()))?;
     let (gone, entries) = match from {
         Some(from) => difference(&repo, from, to)?,
         None => everything(&repo, src, to)?,
@@ -58,7 +59,7 @@ pub(super) fn update(
         written: 0,
     };
     for path in &gone {
-        remove(&src.join(path)).doing(|| format!("remove {}", path.display()))?;
+        remove(src, path).doing(|| format!("remove {}", path.display()))?;
     }
     changes.kconfig |= entries.iter().any(|entry| decides_config(&entry.path));
     changes.written = write_all(repository, src, &entries, from.is_none(), stop)?;
@@ -90,7 +91,11 @@ fn difference(repo: &Repository, from: Oid, to: Oid) -> Result<(Vec<PathBuf>, Ve
         match delta.status() {
             Delta::Deleted => gone.push(path),
             _ if mode == SUBMODULE => {}
-            _ => entries.push(Entry { path, blob: side.id(), mode }),
+            _ => entries.push(Entry {
+                path,
+                blob: side.id(),
+                mode,
+            }),
         }
     }
     Ok((gone, entries))
@@ -99,21 +104,32 @@ fn difference(repo: &Repository, from: Oid, to: Oid) -> Result<(Vec<PathBuf>, Ve
 fn everything(repo: &Repository, src: &Path, to: Oid) -> Result<(Vec<PathBuf>, Vec<Entry>)> {
     let mut entries = Vec::new();
     let mut trouble = None;
-    repo.find_tree(to)?.walk(TreeWalkMode::PreOrder, |folder, entry| {
-        if entry.kind() != Some(ObjectType::Blob) {
-            return TreeWalkResult::Ok;
-        }
-        let path = [folder.as_bytes(), entry.name_bytes()].concat();
-        match safe(&path) {
-            Ok(path) => entries.push(Entry { path, blob: entry.id(), mode: entry.filemode() }),
-            Err(error) => {
-                trouble = Some(error);
-                return TreeWalkResult::Abort;
+    repo.find_tree(to)?
+        .walk(TreeWalkMode::PreOrder, |folder, entry| {
+            if entry.kind() != Some(ObjectType::Blob) {
+                return TreeWalkResult::Ok;
             }
-        }
-        TreeWalkResult::Ok
-    })
-    .or_else(|error| if trouble.is_some() { Ok(()) } else { Err(error) })?;
+            let path = [folder.as_bytes(), entry.name_bytes()].concat();
+            match safe(&path) {
+                Ok(path) => entries.push(Entry {
+                    path,
+                    blob: entry.id(),
+                    mode: entry.filemode(),
+                }),
+                Err(error) => {
+                    trouble = Some(error);
+                    return TreeWalkResult::Abort;
+                }
+            }
+            TreeWalkResult::Ok
+        })
+        .or_else(|error| {
+            if trouble.is_some() {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        })?;
     if let Some(error) = trouble {
         return Err(error);
     }
@@ -150,26 +166,31 @@ fn safe(bytes: &[u8]) -> Result<PathBuf> {
         _ => false,
     };
     if bytes.is_empty() || bytes.contains(&0) || !path.components().all(plain) {
-        let words = format!("the tree holds the path `{}`, which the lab does not write", path.display());
+        let words = format!(
+            "the tree holds the path `{}`, which the lab does not write",
+            path.display()
+        );
         return Err(Error::rig(words));
     }
     Ok(path.to_owned())
 }
 
-/// Removes a file and the folders that this leaves empty.
-fn remove(path: &Path) -> std::io::Result<()> {
-    match fs::remove_file(path) {
+/// Removes a file and the folders below `src` that this leaves empty.
+fn remove(src: &Path, path: &Path) -> std::io::Result<()> {
+    match fs::remove_file(src.join(path)) {
         Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Err(error);
         }
         _ => {}
     }
-    let mut folder = path.parent();
-    while let Some(path) = folder {
-        if fs::remove_dir(path).is_err() {
+    let above = path
+        .ancestors()
+        .skip(1)
+        .filter(|folder| !folder.as_os_str().is_empty());
+    for folder in above {
+        if fs::remove_dir(src.join(folder)).is_err() {
             break;
         }
-        folder = path.parent();
     }
     Ok(())
 }
@@ -182,7 +203,6 @@ fn write_all(
     compare: bool,
     stop: &Stop,
 ) -> Result<usize> {
-    fs::create_dir_all(src).doing(|| format!("make {}", src.display()))?;
     // Folders first and by one hand, so that no two threads meet over one.
     let mut ready = HashSet::new();
     for entry in entries {
@@ -265,7 +285,9 @@ fn holds(path: &Path, entry: &Entry) -> bool {
             fs::read(path)
         }
     };
-    let hash = content.ok().and_then(|bytes| Oid::hash_object(ObjectType::Blob, &bytes).ok());
+    let hash = content
+        .ok()
+        .and_then(|bytes| Oid::hash_object(ObjectType::Blob, &bytes).ok());
     hash == Some(entry.blob)
 }
 
@@ -280,8 +302,16 @@ fn write(repo: &Repository, path: &Path, entry: &Entry) -> Result<()> {
         symlink(OsStr::from_bytes(blob.content()), path)?;
         return Ok(());
     }
-    let mode = if entry.mode == EXECUTABLE { 0o755 } else { 0o644 };
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    let mode = if entry.mode == EXECUTABLE {
+        0o755
+    } else {
+        0o644
+    };
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
     file.write_all(blob.content())?;
     Ok(())
 }

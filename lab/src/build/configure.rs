@@ -45,8 +45,10 @@ pub(super) async fn configure(
         return Ok(Configured::Failed(made));
     }
     let config = DotConfig::parse(&dot_config(out)?);
-    let missing: Vec<&ConfigOption> =
-        options.into_iter().filter(|option| !config.honours(option)).collect();
+    let missing: Vec<&ConfigOption> = options
+        .into_iter()
+        .filter(|option| !config.honours(option))
+        .collect();
     if missing.is_empty() {
         return Ok(Configured::Good { lost: Vec::new() });
     }
@@ -62,7 +64,12 @@ fn dot_config(out: &Path) -> Result<String> {
 fn judge(missing: &[&ConfigOption], config: &DotConfig, symbols: &Symbols) -> Configured {
     let (mut lost, mut broken) = (Vec::new(), Vec::new());
     for option in missing {
-        let ConfigOption { name, value, origin, .. } = option;
+        let ConfigOption {
+            name,
+            value,
+            origin,
+            ..
+        } = option;
         let asked = format!("CONFIG_{name}={value} ({origin})");
         if !symbols.defines(name) {
             lost.push(format!("{asked}: this tree has no such symbol"));
@@ -74,7 +81,9 @@ fn judge(missing: &[&ConfigOption], config: &DotConfig, symbols: &Symbols) -> Co
             why => format!("; {why}"),
         };
         match option.optional {
-            true => lost.push(format!("{asked} came out as {came}, which the profile allows{why}")),
+            true => lost.push(format!(
+                "{asked} came out as {came}, which the profile allows{why}"
+            )),
             false => broken.push(format!("{asked} came out as {came}{why}")),
         }
     }
@@ -92,16 +101,23 @@ fn symbols(src: &Path) -> Symbols {
 }
 
 fn gather(root: &Path, folder: &Path, symbols: &mut Symbols) {
-    let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+    let entries = fs::read_dir(root.join(folder))
+        .into_iter()
+        .flatten()
+        .flatten();
     for entry in entries {
         let path = folder.join(entry.file_name());
         // A link could lead out of the tree; Kconfig files are plain ones.
-        let Ok(kind) = entry.file_type() else { continue };
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
         let foreign = folder == Path::new("arch") && path != Path::new("arch/x86");
         if kind.is_dir() && !foreign {
             gather(root, &path, symbols);
         } else if kind.is_file() && entry.file_name().as_encoded_bytes().starts_with(b"Kconfig") {
-            let small = entry.metadata().is_ok_and(|metadata| metadata.len() <= TEXT_MAX);
+            let small = entry
+                .metadata()
+                .is_ok_and(|metadata| metadata.len() <= TEXT_MAX);
             if let (true, Ok(bytes)) = (small, fs::read(root.join(&path))) {
                 symbols.add(&String::from_utf8_lossy(&bytes));
             }

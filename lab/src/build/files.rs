@@ -13,13 +13,18 @@ pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut temporary = tempfile::NamedTempFile::new_in(folder).doing(doing)?;
     temporary.write_all(bytes).doing(doing)?;
     temporary.as_file().sync_all().doing(doing)?;
-    temporary.persist(path).map_err(|error| error.error).doing(doing)?;
+    temporary
+        .persist(path)
+        .map_err(|error| error.error)
+        .doing(doing)?;
     Ok(())
 }
 
 /// Makes a folder's entries durable.
 pub(super) fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder)?.sync_all().doing(|| format!("sync {}", folder.display()))
+    File::open(folder)?
+        .sync_all()
+        .doing(|| format!("sync {}", folder.display()))
 }
 
 /// Checks that `name` below `folder` is a regular file on a way without symbolic links: make ran code from
@@ -29,7 +34,9 @@ pub(super) fn regular(folder: &Path, name: &str) -> Result<Option<fs::Metadata>>
     let mut last = None;
     for part in Path::new(name).components() {
         let Component::Normal(part) = part else {
-            return Err(Error::internal(format!("`{name}` is no plain relative path")));
+            return Err(Error::internal(format!(
+                "`{name}` is no plain relative path"
+            )));
         };
         path.push(part);
         let Ok(metadata) = fs::symlink_metadata(&path) else {
@@ -50,6 +57,8 @@ pub(super) fn read_output(folder: &Path, name: &str, limit: u64) -> Result<Optio
         return Ok(None);
     }
     let mut bytes = Vec::new();
-    File::open(folder.join(name))?.take(limit).read_to_end(&mut bytes)?;
+    File::open(folder.join(name))?
+        .take(limit)
+        .read_to_end(&mut bytes)?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }

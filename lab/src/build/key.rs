@@ -30,7 +30,11 @@ impl Toolchain {
             version("ld", stop),
             version("make", stop)
         );
-        Ok(Self { compiler: compiler?, linker: linker?, make: make? })
+        Ok(Self {
+            compiler: compiler?,
+            linker: linker?,
+            make: make?,
+        })
     }
     fn value(&self) -> serde_json::Value {
         json!([self.compiler, self.linker, self.make])
@@ -65,13 +69,22 @@ pub(super) fn kernel(
     tools: &Toolchain,
     sandboxed: bool,
 ) -> String {
-    let parts = json!([RECIPE, tree.to_string(), config(request), tools.value(), sandboxed]);
+    let parts = json!([
+        RECIPE,
+        tree.to_string(),
+        config(request),
+        tools.value(),
+        sandboxed
+    ]);
     digest(&parts, 40)
 }
 
 /// The key of a configuration: names the work folder that makes its kernels, 12 hex digits.
 pub(super) fn slot(request: &ConfigRequest, tools: &Toolchain, sandboxed: bool) -> String {
-    digest(&json!([RECIPE, config(request), tools.value(), sandboxed]), 12)
+    digest(
+        &json!([RECIPE, config(request), tools.value(), sandboxed]),
+        12,
+    )
 }
 
 fn digest(value: &serde_json::Value, digits: usize) -> String {

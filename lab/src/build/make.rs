@@ -58,9 +58,11 @@ impl Maker<'_> {
         })?;
         self.make_seconds += finished.seconds;
         log.finish()?;
-        Ok(Made { finished, summary: reader.finish() })
+        Ok(Made {
+            finished,
+            summary: reader.finish(),
+        })
     }
-
 }
 
 /// ccache, where the sandbox sees it too.
@@ -81,7 +83,12 @@ impl Log {
     fn append(path: &Path) -> Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         let bytes = file.metadata()?.len();
-        Ok(Self { file: BufWriter::new(file), bytes, dropped: 0, trouble: None })
+        Ok(Self {
+            file: BufWriter::new(file),
+            bytes,
+            dropped: 0,
+            trouble: None,
+        })
     }
     fn line(&mut self, line: &[u8]) {
         if self.bytes >= LOG_MAX {
@@ -89,7 +96,10 @@ impl Log {
             return;
         }
         self.bytes += line.len() as u64 + 1;
-        let written = self.file.write_all(line).and_then(|()| self.file.write_all(b"\n"));
+        let written = self
+            .file
+            .write_all(line)
+            .and_then(|()| self.file.write_all(b"\n"));
         self.trouble = self.trouble.take().or(written.err());
     }
     fn finish(mut self) -> Result<()> {

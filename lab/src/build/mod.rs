@@ -57,7 +57,9 @@ pub async fn run(
     let forge = forge(job, tree, &mut report, &progress, &stop);
     if let Err(error) = forge.await {
         report.outcome = match error.exit() {
-            Exit::CannotTell => BuildOutcome::RigFailed { reason: reason(&error) },
+            Exit::CannotTell => BuildOutcome::RigFailed {
+                reason: reason(&error),
+            },
             Exit::Interrupted => BuildOutcome::Interrupted,
             _ => return Err(error),
         };
@@ -67,8 +69,8 @@ pub async fn run(
     if let Ok(shelf) = Shelf::new(&job.cache) {
         hand_over(&shelf.place(&report.key), out)?;
     }
-    let bytes = serde_json::to_vec_pretty(&report)
-        .map_err(|error| Error::internal(error.to_string()))?;
+    let bytes =
+        serde_json::to_vec_pretty(&report).map_err(|error| Error::internal(error.to_string()))?;
     write_synced(&out.join("build.json"), &bytes)?;
     Ok(report)
 }
@@ -86,7 +88,8 @@ fn tree_of(job: &BuildJob) -> Result<git2::Oid> {
         let commit = repo.find_commit(git2::Oid::from_str(&job.commit)?)?;
         Ok(commit.tree_id())
     };
-    find().doing(|| format!("find commit {} in {}", job.commit, job.tree.display()))
+    find()
+        .doing(|| format!("find commit {} in {}", job.commit, job.tree.display()))
         .map_err(|error| Error::usage(error.to_string()))
 }
 
@@ -135,7 +138,10 @@ async fn forge(
     }
     let mut meter = Meter::new(progress);
     meter.phase(Phase::Waiting);
-    let name = slot_name(&job.profile, &key::slot(&job.config, &tools, !job.no_sandbox));
+    let name = slot_name(
+        &job.profile,
+        &key::slot(&job.config, &tools, !job.no_sandbox),
+    );
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let most = cores / (job.cores.max(1) as usize);
     let Some(slot) = within(deadline, Slot::take(&job.cache, &name, most, stop)).await? else {
@@ -146,7 +152,12 @@ async fn forge(
     if reuse(&shelf, report) {
         return Ok(());
     }
-    let work = Work { job, shelf, deadline, stop };
+    let work = Work {
+        job,
+        shelf,
+        deadline,
+        stop,
+    };
     work.build(slot, tree, report, &mut meter).await
 }
 
@@ -176,7 +187,13 @@ fn reuse(shelf: &Shelf, report: &mut BuildReport) -> bool {
 
 /// A folder name out of a profile's name, which may be anything.
 fn slot_name(profile: &str, config: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
     let profile: String = profile.chars().map(plain).take(64).collect();
     format!("{profile}-{config}")
 }
@@ -224,7 +241,11 @@ impl Work<'_> {
     }
 
     async fn check_out(&self, slot: &mut Slot, tree: git2::Oid) -> Result<()> {
-        let held = slot.state.tree.as_deref().and_then(|id| git2::Oid::from_str(id).ok());
+        let held = slot
+            .state
+            .tree
+            .as_deref()
+            .and_then(|id| git2::Oid::from_str(id).ok());
         if held == Some(tree) {
             return Ok(());
         }
@@ -242,7 +263,8 @@ impl Work<'_> {
             }
         };
         let joined = tokio::task::spawn_blocking(update).await;
-        let changes = joined.map_err(|error| Error::internal(error.to_string()))?
+        let changes = joined
+            .map_err(|error| Error::internal(error.to_string()))?
             .doing(|| format!("check out {}", self.job.label))?;
         slot.state.configured &= !changes.kconfig;
         slot.state.tree = Some(tree.to_string());
@@ -288,13 +310,19 @@ impl Work<'_> {
 
     /// Stores what is final, and notes that make ended by itself.
     fn keep(&self, slot: &mut Slot, report: &mut BuildReport, meter: &mut Meter<'_>) -> Result<()> {
-        let ended = !matches!(report.outcome, BuildOutcome::TimedOut | BuildOutcome::Interrupted);
+        let ended = !matches!(
+            report.outcome,
+            BuildOutcome::TimedOut | BuildOutcome::Interrupted
+        );
         let rig = matches!(report.outcome, BuildOutcome::RigFailed { .. });
         if ended && !rig {
             slot.state.making = false;
             slot.save()?;
         }
-        if matches!(report.outcome, BuildOutcome::Built | BuildOutcome::Broken { .. }) {
+        if matches!(
+            report.outcome,
+            BuildOutcome::Built | BuildOutcome::Broken { .. }
+        ) {
             meter.phase(Phase::Storing);
             self.shelf.put(&slot.out, &slot.log, report.clone())?;
         }
@@ -312,7 +340,9 @@ impl Work<'_> {
             (End::Signalled(signal), _) => BuildOutcome::RigFailed {
                 reason: format!("make was killed by signal {signal}: is memory short?"),
             },
-            (_, Some(Failure::Rig(words))) => BuildOutcome::RigFailed { reason: rig_words(&words) },
+            (_, Some(Failure::Rig(words))) => BuildOutcome::RigFailed {
+                reason: rig_words(&words),
+            },
             (_, Some(Failure::Code(error))) => BuildOutcome::Broken { error },
             (End::Exited(status), None) => BuildOutcome::Broken {
                 error: Diagnostic {

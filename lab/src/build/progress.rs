@@ -49,7 +49,11 @@ pub(super) struct Meter<'a> {
 
 impl<'a> Meter<'a> {
     pub(super) fn new(listener: &'a (dyn Fn(BuildProgress) + Sync)) -> Self {
-        Self { listener, expected: FIRST_GUESS, begun: None }
+        Self {
+            listener,
+            expected: FIRST_GUESS,
+            begun: None,
+        }
     }
 
     /// Sets what to expect: a whole build's objects, or a part's when the folder holds a whole build already.

@@ -76,7 +76,12 @@ impl Place<'_> {
     /// bubblewrap up to the program to run.
     fn boxed(&self, environment: Vec<(OsString, OsString)>) -> Spec {
         let mut spec = Spec::new("bwrap")
-            .args(["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"])
+            .args([
+                "--unshare-all",
+                "--die-with-parent",
+                "--new-session",
+                "--clearenv",
+            ])
             .args(["--hostname", "lab", "--cap-drop", "ALL"]);
         for path in SEEN {
             spec = spec.args(["--ro-bind-try", path, path]);
@@ -101,7 +106,10 @@ impl Place<'_> {
 /// All that make is told of the world. What would make two builds of one tree differ is fixed.
 fn environment(src: &Path, ccache: &Path) -> Vec<(OsString, OsString)> {
     let fixed = [
-        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        (
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ),
         ("HOME", "/nonexistent"),
         ("TMPDIR", "/tmp"),
         ("LC_ALL", "C"),
@@ -116,8 +124,10 @@ fn environment(src: &Path, ccache: &Path) -> Vec<(OsString, OsString)> {
         ("CCACHE_MAXSIZE", "20G"),
         ("CCACHE_SLOPPINESS", "time_macros"),
     ];
-    let mut all: Vec<(OsString, OsString)> =
-        fixed.iter().map(|(key, value)| (key.into(), value.into())).collect();
+    let mut all: Vec<(OsString, OsString)> = fixed
+        .iter()
+        .map(|(key, value)| (key.into(), value.into()))
+        .collect();
     all.push(("CCACHE_DIR".into(), ccache.into()));
     all.push(("CCACHE_BASEDIR".into(), src.into()));
     all

@@ -73,7 +73,10 @@ impl Shelf {
             copy(&out.join(".config"), &new.join("config"))?;
         }
         copy(log, &new.join("build.log"))?;
-        let known = Known { format: FORMAT, report };
+        let known = Known {
+            format: FORMAT,
+            report,
+        };
         let bytes =
             serde_json::to_vec(&known).map_err(|error| Error::internal(error.to_string()))?;
         write_synced(&new.join("known.json"), &bytes)?;
@@ -109,7 +112,10 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 pub(super) fn warnings_in(all: &[Diagnostic], touched: &[String]) -> Vec<Diagnostic> {
     let mut seen: Vec<Diagnostic> = Vec::new();
     for warning in all {
-        let matters = warning.file.as_ref().is_some_and(|file| touched.contains(file));
+        let matters = warning
+            .file
+            .as_ref()
+            .is_some_and(|file| touched.contains(file));
         let same = |other: &Diagnostic| {
             (&other.file, other.line, &other.message)
                 == (&warning.file, warning.line, &warning.message)

@@ -144,8 +144,8 @@ impl Slot {
     pub(super) fn save(&mut self) -> Result<()> {
         self.state.format = FORMAT;
         self.state.boot = boot_id();
-        let bytes = serde_json::to_vec(&self.state)
-            .map_err(|error| Error::internal(error.to_string()))?;
+        let bytes =
+            serde_json::to_vec(&self.state).map_err(|error| Error::internal(error.to_string()))?;
         write_synced(&self.folder.join("state.json"), &bytes)
     }
 }

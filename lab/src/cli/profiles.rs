@@ -32,7 +32,11 @@ pub fn run(args: &Args, folder: &Path) -> Result<String> {
         return Ok(resolve(&library, name)?.to_yaml());
     }
     let names = library.names();
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let width = names
+        .iter()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut text = String::new();
     for name in names {
         // One broken profile must not hide the others.
@@ -52,7 +56,13 @@ mod tests {
     #[test]
     fn lists_what_ships() {
         let text = run(&Args { command: None }, Path::new("/nonexistent")).unwrap();
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"
+fast     No debugging beyond what costs nothing; for speed, and for races that debugging hides
+kasan    Use-after-free and out-of-bounds accesses, by KASAN
+kcsan    Data races, by KCSAN
+lockdep  Lock order, sleeping while atomic and RCU use are checked, on a preemptible kernel
+rt       PREEMPT_RT with lockdep and atomic-sleep checks
+"#);
     }
 
     #[test]
@@ -60,9 +70,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("mine.yaml"), "cpus: 3\n").unwrap();
         let text = run(&Args { command: None }, folder.path()).unwrap();
-        assert!(text.contains("mine     [cannot be used: ") && text.contains("unknown field `cpus`"), "{text}");
-        let show = Args { command: Some(Command::Show { name: "lockdep".to_owned() }) };
+        assert!(
+            text.contains("mine     [cannot be used: ") && text.contains("unknown field `cpus`"),
+            "{text}"
+        );
+        let show = Args {
+            command: Some(Command::Show {
+                name: "lockdep".to_owned(),
+            }),
+        };
         let yaml = run(&show, folder.path()).unwrap();
-        assert!(yaml.contains("PROVE_LOCKING: 'y'  # shipped/fragments/lockdep.config:"), "{yaml}");
+        assert!(
+            yaml.contains("PROVE_LOCKING: 'y'  # shipped/fragments/lockdep.config:"),
+            "{yaml}"
+        );
     }
 }

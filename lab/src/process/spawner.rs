@@ -26,7 +26,11 @@ pub(super) async fn spawn(spec: Spec) -> Result<(Child, PipeReader)> {
     let sender = SPAWNER.get_or_init(start).as_ref().ok_or_else(gone)?;
     let (answer, started) = oneshot::channel();
     let runtime = Handle::current();
-    let request = Request { spec, runtime, answer };
+    let request = Request {
+        spec,
+        runtime,
+        answer,
+    };
     sender.send(request).map_err(|_| gone())?;
     Ok(started.await.map_err(|_| gone())??)
 }
@@ -49,10 +53,15 @@ fn serve(requests: &Receiver<Request>) {
 fn fork(spec: &Spec) -> Started {
     let (reader, writer) = io::pipe()?;
     let mut command = Command::new(&spec.program);
-    command.args(&spec.args).stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .args(&spec.args)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     command.stdout(writer.try_clone()?).stderr(writer);
     if let Some(env) = &spec.env {
-        command.env_clear().envs(env.iter().map(|(key, value)| (key, value)));
+        command
+            .env_clear()
+            .envs(env.iter().map(|(key, value)| (key, value)));
     }
     if let Some(dir) = &spec.dir {
         command.current_dir(dir);
@@ -67,12 +76,19 @@ fn fork(spec: &Spec) -> Started {
 }
 
 /// In the child, before exec: a session of its own, no core dumps, a bound on files, death with its parent.
-fn prepare(parent: libc::pid_t, death_signal: libc::c_int, file_limit: Option<u64>) -> io::Result<()> {
+fn prepare(
+    parent: libc::pid_t,
+    death_signal: libc::c_int,
+    file_limit: Option<u64>,
+) -> io::Result<()> {
     let check = |result: libc::c_int| match result {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     };
-    let limit = |bytes: u64| libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    let limit = |bytes: u64| libc::rlimit {
+        rlim_cur: bytes,
+        rlim_max: bytes,
+    };
     // SAFETY: plain system calls on values of this frame.
     unsafe {
         check(libc::setsid())?;

@@ -20,7 +20,9 @@ async fn lines_of(script: &str, limit: u64) -> (Finished, Vec<String>) {
 
 fn alive(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    stat.rsplit(") ")
+        .next()
+        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 
 #[tokio::test]
@@ -34,7 +36,11 @@ async fn lines_come_in_order_and_an_end_is_data() {
 
 #[tokio::test]
 async fn a_line_without_end_is_cut() {
-    let (_, lines) = lines_of("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo after", 20).await;
+    let (_, lines) = lines_of(
+        "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo after",
+        20,
+    )
+    .await;
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0].len(), LINE_MAX);
     assert_eq!(lines[1], "after");
@@ -44,8 +50,15 @@ async fn a_line_without_end_is_cut() {
 async fn a_program_that_is_not_there_is_an_error_that_names_it() {
     let (_stopper, stop) = stop::channel();
     let spec = Spec::new("/no/such/program");
-    let error = supervise(spec, Duration::from_secs(1), stop, |_| {}).await.unwrap_err();
-    assert!(error.to_string().starts_with("failed to start `/no/such/program`: "), "{error}");
+    let error = supervise(spec, Duration::from_secs(1), stop, |_| {})
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("failed to start `/no/such/program`: "),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -89,7 +102,9 @@ async fn stop_asks_first_and_kills_when_told_again() {
 #[tokio::test]
 async fn dropping_a_child_ends_it() {
     let mut child = Child::spawn(shell("echo $$; sleep 1000")).await.unwrap();
-    let pid: i32 = String::from_utf8_lossy(child.next_line().await.unwrap()).parse().unwrap();
+    let pid: i32 = String::from_utf8_lossy(child.next_line().await.unwrap())
+        .parse()
+        .unwrap();
     assert_eq!(pid, child.id());
     drop(child);
     for _ in 0..100 {

@@ -87,7 +87,10 @@ fn unset(expressions: &[String], config: &DotConfig) -> Vec<String> {
         let list: Vec<_> = names.into_iter().collect();
         (!list.is_empty()).then(|| format!("{how} here: {}", list.join(", ")))
     };
-    [say(off, "unset"), say(on, "set")].into_iter().flatten().collect()
+    [say(off, "unset"), say(on, "set")]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Symbols of an expression, each with whether a `!` stands right before it. Macro calls `$(…)`, strings and
@@ -347,7 +350,11 @@ config FREE
             "it depends on (NET && (INET || UNIX)) && !OFF && EXPERT && $(cc-option,-fsanitize=thread (X)) && C != \"off\"; unset here: EXPERT; set here: OFF",
         );
         check("FREE", "", "");
-        check("NONE", "", "it is one of a choice: another may have been chosen");
+        check(
+            "NONE",
+            "",
+            "it is one of a choice: another may have been chosen",
+        );
     }
 
     #[test]
@@ -356,7 +363,10 @@ config FREE
         symbols.add(TEXT);
         assert!(!symbols.defines("NOISE"));
         let words = symbols.explain("HIDDEN", &DotConfig::default());
-        assert!(words.ends_with("it has no prompt: only other options select it"), "{words}");
+        assert!(
+            words.ends_with("it has no prompt: only other options select it"),
+            "{words}"
+        );
     }
 
     proptest! {

@@ -107,7 +107,10 @@ impl LogReader {
     /// The end of the output.
     pub fn finish(mut self) -> Summary {
         let rig = self.rig.take().map(Failure::Rig);
-        let code = self.error.take().map(|(_, diagnostic)| Failure::Code(diagnostic));
+        let code = self
+            .error
+            .take()
+            .map(|(_, diagnostic)| Failure::Code(diagnostic));
         self.summary.failure = rig.or(code);
         self.summary.warnings.values_mut().for_each(Vec::dedup);
         self.summary

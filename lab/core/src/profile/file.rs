@@ -217,9 +217,8 @@ fn sysctl_path(key: &str) -> Option<String> {
             .collect(),
         _ => key.to_owned(),
     };
-    let part_ok = |part: &str| {
-        !matches!(part, "" | "." | "..") && part.chars().all(|c| c.is_ascii_graphic())
-    };
+    let part_ok =
+        |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(|c| c.is_ascii_graphic());
     path.split('/').all(part_ok).then_some(path)
 }
 

@@ -68,7 +68,9 @@ fn split_mark(rest: &str) -> Result<(&str, bool), String> {
             let (value, mark) = rest.split_at(after_value + at);
             match mark[1..].trim() {
                 "optional" => Ok((value.trim(), true)),
-                other => Err(format!("`# {other}` after an option; accepted: `# optional`")),
+                other => Err(format!(
+                    "`# {other}` after an option; accepted: `# optional`"
+                )),
             }
         }
     }

@@ -123,7 +123,11 @@ impl Profile {
             cpus: self.cpus,
             memory_mib: self.memory_mib,
             accel,
-            disks_mib: if wants_disk { vec![self.disk_mib] } else { Vec::new() },
+            disks_mib: if wants_disk {
+                vec![self.disk_mib]
+            } else {
+                Vec::new()
+            },
         }
     }
 

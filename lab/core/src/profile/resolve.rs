@@ -53,7 +53,9 @@ impl Library {
     fn find(&self, name: &str, of: fn(&Layer) -> &BTreeMap<String, Text>) -> Option<&Text> {
         match name.strip_prefix(SHIPPED) {
             Some(name) => of(&self.shipped).get(name),
-            None => of(&self.own).get(name).or_else(|| of(&self.shipped).get(name)),
+            None => of(&self.own)
+                .get(name)
+                .or_else(|| of(&self.shipped).get(name)),
         }
     }
 
@@ -102,7 +104,11 @@ impl Library {
             && !(0.1..=100.0).contains(&factor)
         {
             let words = format!("time_factor: {factor} is out of bounds; accepted: 0.1 to 100");
-            return Err(ProfileError::new(&text.file, line_of(text, "time_factor"), words));
+            return Err(ProfileError::new(
+                &text.file,
+                line_of(text, "time_factor"),
+                words,
+            ));
         }
         for name in &file.config.fragments.0 {
             let fragment = self.find(name, |layer| &layer.fragments);
@@ -179,7 +185,11 @@ impl Layer {
 
 /// First line that holds the word outside a comment: where an error about it points.
 fn line_of(text: &Text, word: &str) -> Option<usize> {
-    let holds = |line: &str| line.split('#').next().is_some_and(|code| code.contains(word));
+    let holds = |line: &str| {
+        line.split('#')
+            .next()
+            .is_some_and(|code| code.contains(word))
+    };
     text.text.lines().position(holds).map(|index| index + 1)
 }
 

@@ -46,8 +46,10 @@ impl Profile {
             ("drain", limits.drain),
             ("console_mib", limits.console_mib),
         ];
-        let mut limits: BTreeMap<_, _> =
-            seconds.into_iter().map(|(key, value)| (key, u64::from(value))).collect();
+        let mut limits: BTreeMap<_, _> = seconds
+            .into_iter()
+            .map(|(key, value)| (key, u64::from(value)))
+            .collect();
         limits.insert("build", self.build_seconds);
         Shown {
             description: &self.description,
@@ -57,7 +59,11 @@ impl Profile {
                 ("disk", self.disk_mib),
             ]),
             kernel_args: &self.kernel_args,
-            sysctl: self.sysctl.iter().map(|(k, v)| (k.clone(), v.as_str())).collect(),
+            sysctl: self
+                .sysctl
+                .iter()
+                .map(|(k, v)| (k.clone(), v.as_str()))
+                .collect(),
             suites: BTreeMap::from([("workload", self.workload.as_slice())]),
             limits,
             time_factor: self.time_factor,

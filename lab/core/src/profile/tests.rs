@@ -13,10 +13,13 @@ fn library(files: &[(&str, &str)]) -> Library {
 }
 
 fn error(text: &str) -> String {
-    library(&[("p/x.yaml", text), ("p/fragments/base.config", "CONFIG_A=y\n")])
-        .resolve("x")
-        .unwrap_err()
-        .to_string()
+    library(&[
+        ("p/x.yaml", text),
+        ("p/fragments/base.config", "CONFIG_A=y\n"),
+    ])
+    .resolve("x")
+    .unwrap_err()
+    .to_string()
 }
 
 const BASE: &str = "\
@@ -58,7 +61,55 @@ fn child() -> Profile {
 #[test]
 fn a_child_is_laid_over_what_it_extends() {
     let child = child();
-    insta::assert_snapshot!(child.to_yaml(), @"");
+    insta::assert_snapshot!(child.to_yaml(), @r#"
+# child: p/base.yaml, p/child.yaml
+description: ''
+machine:
+  cpus: 4
+  disk: 512
+  memory: 2048
+kernel_args:
+- console=ttyS0
+- quiet
+sysctl:
+  kernel/panic: '1'
+  net/ipv4/conf/eth0.1/forwarding: '1'
+suites:
+  workload:
+  - scenario: lookup-storm
+    fs: tmpfs
+    threads: 12
+    names: 8
+    dirs: 2
+    seconds: 7
+    pause_us: 0
+    mix: {}
+  - scenario: lookup-storm
+    fs: xfs
+    threads: 12
+    names: 8
+    dirs: 2
+    seconds: 7
+    pause_us: 0
+    mix: {}
+limits:
+  agent: 30
+  build: 14400
+  console_mib: 16
+  drain: 20
+  firmware: 30
+  kernel: 60
+  scenario_extra: 30
+  settle: 10
+time_factor: 1.5
+config:
+  start: allnoconfig
+  options:
+    A: 'n'  # p/child.yaml:4
+    B: '3'  # p/base.yaml:4
+    C: {value: 'y', optional: true}  # p/child.yaml:5
+    NAME: '"hello"'  # p/base.yaml:4
+"#);
     assert_eq!(child.limits().drain, 30);
     assert_eq!(child.limits().console_mib, 16);
     assert_eq!(child.config.options.len(), 5);
@@ -67,7 +118,9 @@ fn a_child_is_laid_over_what_it_extends() {
 #[test]
 fn what_is_shown_is_a_profile_of_the_same_digest() {
     let child = child();
-    let again = library(&[("p/again.yaml", &child.to_yaml())]).resolve("again").unwrap();
+    let again = library(&[("p/again.yaml", &child.to_yaml())])
+        .resolve("again")
+        .unwrap();
     assert_eq!(again.digest(), child.digest());
     let other = library(&[("p/o.yaml", &child.to_yaml().replace("cpus: 4", "cpus: 5"))]);
     assert_ne!(other.resolve("o").unwrap().digest(), child.digest());
@@ -78,7 +131,10 @@ fn scenarios_have_seeds_of_their_own_that_one_number_repeats() {
     let child = child();
     let scenarios = child.scenarios(1, Some(3));
     assert_eq!(scenarios, child.scenarios(1, Some(3)));
-    let seen: Vec<_> = scenarios.iter().map(|s| (s.fs.as_str(), s.seconds)).collect();
+    let seen: Vec<_> = scenarios
+        .iter()
+        .map(|s| (s.fs.as_str(), s.seconds))
+        .collect();
     assert_eq!(seen, [("tmpfs", 3), ("xfs", 3)]);
     assert_ne!(scenarios[0].seed, scenarios[1].seed);
     assert_ne!(scenarios[0].seed, child.scenarios(2, None)[0].seed);
@@ -97,7 +153,7 @@ fn mistakes_are_told_with_place_key_and_what_is_accepted() {
     insta::assert_snapshot!(error("config:\n  fragments: [base.confg]\n"), @"p/x.yaml:2: config.fragments: no fragment `base.confg` (did you mean `base.config`?); there are: base.config");
     insta::assert_snapshot!(error("config:\n  options:\n    A-B: y\n"), @"p/x.yaml:3: config.options: `A-B` is no name of a symbol; accepted: letters, digits, underscore");
     insta::assert_snapshot!(error("config:\n  options:\n    A: y\n    A: n\n"), @"p/x.yaml:3: config.options: A is given twice");
-    insta::assert_snapshot!(error("config:\n  options: [A]\n"), @"");
+    insta::assert_snapshot!(error("config:\n  options: [A]\n"), @"p/x.yaml:2: config.options: invalid type: sequence, expected a map such as `PREEMPT: y`");
     insta::assert_snapshot!(error("suites:\n  workload:\n  - scenario: lookup-strom\n"), @"p/x.yaml:3: suites.workload.scenario: `lookup-strom` is no scenario (did you mean `lookup-storm`?); accepted: lookup-storm, nfs-unlink");
     insta::assert_snapshot!(error("suites:\n  workload:\n  - {scenario: nfs-unlink, fs: xfs}\n"), @"p/x.yaml:3: suites.workload.fs: `xfs` is no filesystem of nfs-unlink; accepted: nfs4.2");
     insta::assert_snapshot!(error("suites:\n  workload:\n  - {scenario: nfs-unlink, treads: 3}\n"), @"p/x.yaml:3: suites.workload[0]: unknown field `treads`, expected one of `scenario`, `fs`, `threads`, `names`, `dirs`, `seconds`, `pause_us`, `mix` (did you mean `threads`?)");
@@ -130,7 +186,10 @@ fn a_shared_ancestor_counts_once() {
 
 #[test]
 fn an_own_profile_stands_before_the_shipped_one_and_may_extend_it() {
-    let mut library = library(&[("here/fast.yaml", "extends: shipped/fast\nmachine: {cpus: 8}\n")]);
+    let mut library = library(&[(
+        "here/fast.yaml",
+        "extends: shipped/fast\nmachine: {cpus: 8}\n",
+    )]);
     library.add_shipped("shipped/fast.yaml", "machine: {memory: 300}\n");
     let fast = library.resolve("fast").unwrap();
     assert_eq!((fast.cpus, fast.memory_mib), (8, 300));

@@ -20,12 +20,23 @@ fn only_what_differs_is_written() {
     let tree = Tree::new();
     let folder = tempfile::tempdir().unwrap();
     let src = folder.path().join("src");
-    let a = tree.tree(&[("fs/a.c", 0o100_644, "a"), ("fs/b.c", 0o100_644, "b"), ("x/run", 0o100_755, "r")]);
-    let b = tree.tree(&[("fs/a.c", 0o100_644, "a"), ("fs/b.c", 0o100_644, "B"), ("fs/Kconfig", 0o100_644, "k")]);
+    let a = tree.tree(&[
+        ("fs/a.c", 0o100_644, "a"),
+        ("fs/b.c", 0o100_644, "b"),
+        ("x/run", 0o100_755, "r"),
+    ]);
+    let b = tree.tree(&[
+        ("fs/a.c", 0o100_644, "a"),
+        ("fs/b.c", 0o100_644, "B"),
+        ("fs/Kconfig", 0o100_644, "k"),
+    ]);
     assert_eq!(update_to(&tree, &src, None, a).written, 3);
     let before = time(&src.join("fs/a.c"));
     let changes = update_to(&tree, &src, Some(a), b);
-    assert_eq!((changes.written, changes.removed, changes.kconfig), (2, 1, true));
+    assert_eq!(
+        (changes.written, changes.removed, changes.kconfig),
+        (2, 1, true)
+    );
     assert_eq!(time(&src.join("fs/a.c")), before);
     assert!(!src.join("x").exists());
     assert_eq!(fs::read_to_string(src.join("fs/b.c")).unwrap(), "B");
@@ -36,7 +47,11 @@ fn a_torn_folder_is_mended_without_touching_what_is_right() {
     let tree = Tree::new();
     let folder = tempfile::tempdir().unwrap();
     let src = folder.path();
-    let a = tree.tree(&[("fs/a.c", 0o100_644, "aa"), ("fs/b.c", 0o100_644, "b"), ("l", 0o120_000, "fs/a.c")]);
+    let a = tree.tree(&[
+        ("fs/a.c", 0o100_644, "aa"),
+        ("fs/b.c", 0o100_644, "b"),
+        ("l", 0o120_000, "fs/a.c"),
+    ]);
     update_to(&tree, src, None, a);
     let before = time(&src.join("fs/a.c"));
     fs::write(src.join("fs/b.c"), "").unwrap();
@@ -55,7 +70,10 @@ fn links_are_never_written_through() {
     let outside = folder.path().join("outside");
     fs::create_dir(&outside).unwrap();
     let src = folder.path().join("src");
-    let a = tree.tree(&[("d", 0o120_000, "../outside"), ("f", 0o120_000, "../outside/f")]);
+    let a = tree.tree(&[
+        ("d", 0o120_000, "../outside"),
+        ("f", 0o120_000, "../outside/f"),
+    ]);
     let b = tree.tree(&[("d/x", 0o100_644, "x"), ("f", 0o100_644, "f")]);
     for from in [Some(a), None] {
         let _ = fs::remove_dir_all(&src);
@@ -68,7 +86,15 @@ fn links_are_never_written_through() {
 
 #[test]
 fn paths_that_lead_out_are_refused() {
-    for path in ["../x", "/etc/x", "a/../x", ".git/config", "a/.GIT/x", "", "a\0b"] {
+    for path in [
+        "../x",
+        "/etc/x",
+        "a/../x",
+        ".git/config",
+        "a/.GIT/x",
+        "",
+        "a\0b",
+    ] {
         assert!(safe(path.as_bytes()).is_err(), "{path:?}");
     }
     assert_eq!(safe(b"fs/.gitignore").unwrap(), Path::new("fs/.gitignore"));

@@ -18,7 +18,14 @@ const RIG_ENDS: &[&str] = &[
 ];
 
 /// Headers that come with the host's packages, not with the kernel.
-const HOST_HEADERS: &[&str] = &["openssl/", "gelf.h", "libelf.h", "elfutils/", "gmp.h", "mpc.h"];
+const HOST_HEADERS: &[&str] = &[
+    "openssl/",
+    "gelf.h",
+    "libelf.h",
+    "elfutils/",
+    "gmp.h",
+    "mpc.h",
+];
 
 /// A diagnostic, borrowed from its line.
 #[derive(Debug, PartialEq)]
@@ -32,7 +39,10 @@ pub(super) struct Tool<'a> {
 #[derive(Debug, PartialEq)]
 pub(super) enum Line<'a> {
     /// `  CC      fs/dcache.o`
-    Step { counts: bool, target: &'a str },
+    Step {
+        counts: bool,
+        target: &'a str,
+    },
     /// An error; a lower rank tells more.
     Error(u8, Tool<'a>),
     Warning(Tool<'a>),
@@ -79,7 +89,9 @@ pub(super) fn missing_on_host(found: &Tool<'_>) -> Option<String> {
 }
 
 fn step(text: &str) -> Option<Line<'_>> {
-    let body = text.strip_prefix("  ").filter(|body| !body.starts_with(' '))?;
+    let body = text
+        .strip_prefix("  ")
+        .filter(|body| !body.starts_with(' '))?;
     let (tag, rest) = body.split_once(' ')?;
     let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let target = rest.trim_start().trim_start_matches("[M]").trim();
@@ -104,7 +116,8 @@ fn is_lead(text: &str) -> bool {
     linker
         || text.starts_with("In file included from ")
         || text.trim_start().starts_with("from ")
-        || (text.ends_with(':') && (text.contains(": In function ") || text.ends_with("At top level:")))
+        || (text.ends_with(':')
+            && (text.contains(": In function ") || text.ends_with("At top level:")))
 }
 
 /// gcc, clang and gas: `file:line:column: error: words`, objtool: `file.o: warning: objtool: words`.
@@ -147,10 +160,18 @@ fn position(place: &str) -> (&str, Option<u32>) {
 /// ld and modpost: `file.c:12: undefined reference to …`, `ERROR: modpost: …`.
 fn linker(text: &str) -> Option<Line<'_>> {
     if let Some(message) = text.strip_prefix("ERROR: ") {
-        let tool = Tool { file: None, line: None, message };
+        let tool = Tool {
+            file: None,
+            line: None,
+            message,
+        };
         return Some(Line::Error(0, tool));
     }
-    const WORDS: &[&str] = &["undefined reference to ", "multiple definition of ", "undefined symbol: "];
+    const WORDS: &[&str] = &[
+        "undefined reference to ",
+        "multiple definition of ",
+        "undefined symbol: ",
+    ];
     let at = WORDS.iter().filter_map(|words| text.find(words)).min()?;
     let place = text[..at].trim_end_matches([':', ' ']);
     let place = place.rsplit("ld: ").next().unwrap_or(place);
@@ -169,10 +190,18 @@ fn make(text: &str) -> Option<Line<'_>> {
     let (place, message) = text.split_once(": *** ")?;
     if !place.starts_with("make") || place.contains('/') {
         let (file, line) = position(place);
-        let tool = Tool { file: Some(file), line, message };
+        let tool = Tool {
+            file: Some(file),
+            line,
+            message,
+        };
         return Some(Line::Error(1, tool));
     }
-    let tool = Tool { file: None, line: None, message };
+    let tool = Tool {
+        file: None,
+        line: None,
+        message,
+    };
     Some(match message.starts_with('[') {
         true => Line::Error(3, tool),
         false => Line::Error(1, tool),
@@ -189,7 +218,11 @@ fn kconfig(text: &str) -> Option<Line<'_>> {
         return None;
     }
     let message = message.trim_start();
-    let tool = |message| Tool { file: Some(file), line: Some(line), message };
+    let tool = |message| Tool {
+        file: Some(file),
+        line: Some(line),
+        message,
+    };
     Some(match message.strip_prefix("warning:") {
         Some(message) => Line::Warning(tool(message.trim_start())),
         None => Line::Error(0, tool(message)),
