@@ -186,3 +186,28 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     out
 }
+
+/// Most bytes of a short text.
+const TEXT: usize = 8 << 20;
+
+/// Reads a short text whole, in one attempt.
+pub(super) async fn text(wanted: &Download) -> Result<String> {
+    let failed = |error: reqwest::Error| {
+        Error::rig(chain(&error.without_url()))
+            .hint("check the network, or give a tree with --tree")
+    };
+    let mut response = client(wanted)?
+        .get(&wanted.url)
+        .send()
+        .await
+        .and_then(Response::error_for_status)
+        .map_err(failed)?;
+    let mut out = Vec::new();
+    while let Some(bytes) = response.chunk().await.map_err(failed)? {
+        out.extend_from_slice(&bytes);
+        if out.len() > TEXT {
+            return Err(Error::rig(format!("it is longer than {TEXT} bytes")));
+        }
+    }
+    Ok(String::from_utf8_lossy(&out).into_owned())
+}

@@ -62,6 +62,15 @@ fn answer(mut stream: TcpStream, act: Act, log: &Mutex<Vec<String>>) {
         request.push(byte[0]);
     }
     let request = String::from_utf8(request).unwrap().to_lowercase();
+    if request.contains("sha256sums.asc") {
+        let list = format!("{:x}  linux-6.12.3.tar.xz\n", sha2::Sha256::digest(file()));
+        let length = list.len();
+        let _ = write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{list}"
+        );
+        return;
+    }
     let range = request
         .lines()
         .find_map(|line| line.strip_prefix("range: bytes="));
@@ -310,4 +319,35 @@ fn checksums_are_found_in_lists() {
     );
     assert_eq!(find_checksum(&list, "linux-6.13.tar.xz"), None);
     assert_eq!(find_checksum(&list, "6.12.tar.xz"), None);
+}
+
+#[test]
+fn a_release_is_checked_against_the_list_beside_it() {
+    let server = serve(&[Act::Serve, Act::Serve, Act::Cut(1000), Act::Serve]);
+    let site = server.url.trim_end_matches("/linux.tar.xz");
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("k.tar.xz");
+    let (_stopper, stop) = stop::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let run = |version| {
+        let mut progress = |_| {};
+        runtime.block_on(kernel::from_site(
+            site,
+            version,
+            &to,
+            false,
+            &stop,
+            &mut progress,
+        ))
+    };
+    let error = run("6.12.4").unwrap_err().to_string();
+    assert!(
+        error.contains("does not list linux-6.12.4.tar.xz"),
+        "{error}"
+    );
+    run("6.12.3").unwrap();
+    assert_eq!(std::fs::read(&to).unwrap(), file());
 }

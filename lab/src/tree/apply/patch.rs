@@ -46,6 +46,9 @@ pub(super) fn path_of(file: &FilePatch) -> &str {
     path.unwrap_or_default()
 }
 
+/// The content after, where its hunks went, and the blob it was merged over.
+type Content = (Arc<[u8]>, Vec<Place>, Option<Oid>);
+
 /// A patch being applied.
 pub(super) struct Applying<'s, 'r> {
     store: &'s mut Store<'r>,
@@ -206,12 +209,7 @@ impl Applying<'_, '_> {
     }
 
     /// The content after, where its hunks went, and what it was merged over.
-    fn content(
-        &mut self,
-        file: &FilePatch,
-        old: &Arc<[u8]>,
-        id: Option<Oid>,
-    ) -> Attempt<(Arc<[u8]>, Vec<Place>, Option<Oid>)> {
+    fn content(&mut self, file: &FilePatch, old: &Arc<[u8]>, id: Option<Oid>) -> Attempt<Content> {
         let hunks = match &file.body {
             Body::Text(hunks) if hunks.is_empty() => return Ok((old.clone(), Vec::new(), None)),
             Body::Text(hunks) => hunks,
