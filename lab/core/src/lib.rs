@@ -15,3 +15,4 @@ pub mod series;
 pub mod settings;
 pub mod stats;
 pub mod verdict;
+mod yaml;

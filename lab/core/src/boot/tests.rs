@@ -27,7 +27,7 @@ fn job(scenarios: usize) -> BootJob {
             cpus: 2,
             memory_mib: 512,
             accel: Accel::Tcg,
-            disks_mib: Vec::new(),
+            disks: Vec::new(),
         },
         append: Vec::new(),
         guest: GuestJob {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The file's shape: every key optional, every unknown key refused. The only place that knows YAML.
+//! The file's shape: every key optional, every unknown key refused.
 
-use super::error::{ProfileError, did_you_mean};
 use super::fragment;
 use crate::job::ConfigOption;
+use crate::yaml::{self, YamlError as ProfileError};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -79,30 +79,7 @@ pub(super) struct LimitsFile {
 /// # Errors
 /// What serde found, with its line, its key path and what is accepted.
 pub(super) fn parse(file: &str, text: &str) -> Result<ProfileFile, ProfileError> {
-    if text
-        .lines()
-        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
-    {
-        return Ok(ProfileFile::default());
-    }
-    serde_yaml::from_str(text).map_err(|error| explain(file, &error))
-}
-
-/// Takes serde_yaml's words apart: its position goes to the front, a near miss is named.
-fn explain(file: &str, error: &serde_yaml::Error) -> ProfileError {
-    let words = error.to_string();
-    let words = words.split(" at line ").next().unwrap_or(&words);
-    let hint = unknown_field(words).map(|(given, accepted)| did_you_mean(given, accepted));
-    let message = format!("{words}{}", hint.unwrap_or_default());
-    ProfileError::new(file, error.location().map(|at| at.line()), message)
-}
-
-/// From «unknown field `a`, expected one of `b`, `c`»: `a` and the rest.
-fn unknown_field(words: &str) -> Option<(&str, Vec<&str>)> {
-    let (_, rest) = words.split_once("unknown field `")?;
-    let given = rest.split('`').next()?;
-    let accepted = rest.split('`').skip(2).step_by(2).collect();
-    Some((given, accepted))
+    yaml::parse(file, text)
 }
 
 /// A whole number within bounds, so that a wrong one is told with its line.

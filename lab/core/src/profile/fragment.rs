@@ -8,8 +8,8 @@
 //! ```
 //! An option marked optional may be lost without failing the build.
 
-use super::error::ProfileError;
 use crate::job::ConfigOption;
+use crate::yaml::YamlError as ProfileError;
 
 /// Longest symbol name accepted; Kconfig itself has no limit, its users stay under 100.
 const NAME_MAX: usize = 256;

@@ -9,21 +9,20 @@
 //! one name wins), `kernel_args` are appended, `sysctl` is merged by key, each key of `machine`, `limits` and
 //! `suites` and the `time_factor` replace what was there, `description` is not inherited.
 
-mod error;
 mod file;
 mod fragment;
 mod resolve;
 mod show;
 
-pub use error::ProfileError;
+pub use crate::yaml::YamlError as ProfileError;
 pub use fragment::parse as parse_fragment;
 pub use resolve::Library;
 
-use crate::job::{Accel, ConfigOption, ConfigRequest, Limits, Machine};
+use crate::job::{Accel, ConfigOption, ConfigRequest, Disk, Limits, Machine};
 use lab_wire::Scenario;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A profile with nothing left open.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,18 +115,22 @@ impl Profile {
         self.config.clone()
     }
 
-    /// The machine to boot on, with a scratch disk when a scenario wants one.
+    /// The machine to boot on, with a formatted scratch disk for each filesystem that the workload wants one of.
     pub fn machine(&self, accel: Accel) -> Machine {
-        let wants_disk = self.workload.iter().any(|load| load.fs != "tmpfs");
+        let wanted: BTreeSet<&str> = self
+            .workload
+            .iter()
+            .filter_map(|load| disk_of(&load.fs))
+            .collect();
+        let disk = |fs: &str| Disk {
+            mib: self.disk_mib,
+            fs: Some(fs.to_owned()),
+        };
         Machine {
             cpus: self.cpus,
             memory_mib: self.memory_mib,
             accel,
-            disks_mib: if wants_disk {
-                vec![self.disk_mib]
-            } else {
-                Vec::new()
-            },
+            disks: wanted.into_iter().map(disk).collect(),
         }
     }
 
@@ -180,6 +183,15 @@ impl Profile {
             self.time_factor,
         ]);
         hex(&Sha256::digest(all.to_string().as_bytes()))
+    }
+}
+
+/// The filesystem of the disk that stands behind a scenario's filesystem: an NFS export lies on XFS.
+fn disk_of(fs: &str) -> Option<&str> {
+    match fs {
+        "tmpfs" => None,
+        nfs if nfs.starts_with("nfs") => Some("xfs"),
+        disk => Some(disk),
     }
 }
 

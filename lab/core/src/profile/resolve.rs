@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From files to a resolved profile: `extends` followed, fragments read, gaps filled.
 
-use super::error::{ProfileError, did_you_mean};
 use super::file::{self, LimitsFile, LoadFile, MachineFile, ProfileFile, Whole};
 use super::fragment;
 use super::{KnownScenario, Load, Profile, SCENARIOS};
 use crate::job::{ConfigRequest, Limits};
+use crate::yaml::{YamlError as ProfileError, did_you_mean};
 use std::collections::BTreeMap;
 
 /// Names a shipped profile or fragment even where one of the same name lies in front of it.

@@ -139,7 +139,13 @@ fn scenarios_have_seeds_of_their_own_that_one_number_repeats() {
     assert_ne!(scenarios[0].seed, scenarios[1].seed);
     assert_ne!(scenarios[0].seed, child.scenarios(2, None)[0].seed);
     assert_eq!(child.scenarios(1, None)[0].seconds, 7);
-    assert_eq!(child.machine(Accel::Tcg).disks_mib, [512]);
+    assert_eq!(
+        child.machine(Accel::Tcg).disks,
+        [Disk {
+            mib: 512,
+            fs: Some("xfs".into())
+        }]
+    );
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn silent_end(outcome: &BootOutcome) -> Option<(Class, &'static str)> {
         EarlyPowerOff => Some((Class::Reboot, "unexpected power off")),
         ScenarioOverran { .. } => Some((Class::Silence, "scenario never ended")),
         ThreadsStuck { .. } => Some((Class::HungTask, "threads never stopped")),
+        NeverOff => Some((Class::Silence, "guest never powered off")),
         Completed | StoppedAtHit | NoKernel | QemuDied { .. } | RigFailed { .. } | Interrupted => {
             None
         }
