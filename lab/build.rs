@@ -16,10 +16,14 @@ fn main() {
     // A target folder of its own: the outer cargo holds the lock of the usual one.
     let target = Path::new(&variable("OUT_DIR")).join("guest");
     let output = guest_build(&root, &target).output();
-    let output = output.unwrap_or_else(|error| fail(&format!("cargo for the guest's agent: {error}")));
+    let output =
+        output.unwrap_or_else(|error| fail(&format!("cargo for the guest's agent: {error}")));
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        fail(&format!("the guest's agent does not build{}\n{said}", advice(&said)));
+        fail(&format!(
+            "the guest's agent does not build{}\n{said}",
+            advice(&said)
+        ));
     }
     let agent = target.join(TARGET).join("guest").join("lab-guest");
     println!("cargo::rustc-env=LAB_AGENT={}", agent.display());
@@ -36,27 +40,74 @@ fn guest_build(root: &Path, target: &Path) -> Command {
     }
     cargo
         .current_dir(root)
-        .args(["build", "--locked", "--quiet", "--package", "lab-guest", "--profile", "guest"])
+        .args([
+            "build",
+            "--locked",
+            "--quiet",
+            "--package",
+            "lab-guest",
+            "--profile",
+            "guest",
+        ])
         .args(["--target", TARGET, "--target-dir"])
         .arg(target)
         .args(["--jobs", &variable("NUM_JOBS")])
-        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            "-Ctarget-feature=+crt-static\x1f-Crelocation-model=static",
+        );
     cargo
 }
 
 fn is_of_the_outer_build(name: &str) -> bool {
-    const KEPT: &[&str] = &["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_SOURCE_"];
-    const FLAGS: &[&str] = &["RUSTFLAGS", "RUSTDOCFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"];
-    const OURS: &[&str] = &["RUSTC", "RUSTDOC", "RUSTC_LINKER", "TARGET", "HOST", "PROFILE", "OPT_LEVEL"];
-    const MORE: &[&str] = &["DEBUG", "NUM_JOBS", "MAKEFLAGS", "MFLAGS", "OUT_DIR", "LLVM_PROFILE_FILE"];
+    const KEPT: &[&str] = &[
+        "CARGO_HOME",
+        "CARGO_HTTP_",
+        "CARGO_NET_",
+        "CARGO_REGISTR",
+        "CARGO_SOURCE_",
+    ];
+    const FLAGS: &[&str] = &[
+        "RUSTFLAGS",
+        "RUSTDOCFLAGS",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+    ];
+    const OURS: &[&str] = &[
+        "RUSTC",
+        "RUSTDOC",
+        "RUSTC_LINKER",
+        "TARGET",
+        "HOST",
+        "PROFILE",
+        "OPT_LEVEL",
+    ];
+    const MORE: &[&str] = &[
+        "DEBUG",
+        "NUM_JOBS",
+        "MAKEFLAGS",
+        "MFLAGS",
+        "OUT_DIR",
+        "LLVM_PROFILE_FILE",
+    ];
     let cargo = name.starts_with("CARGO") && !KEPT.iter().any(|kept| name.starts_with(kept));
     let clippy = name.starts_with("CLIPPY_");
-    cargo || clippy || [FLAGS, OURS, MORE].iter().any(|names| names.contains(&name))
+    cargo
+        || clippy
+        || [FLAGS, OURS, MORE]
+            .iter()
+            .any(|names| names.contains(&name))
 }
 
 /// What to do about a failure that has nothing to do with the agent's code.
 fn advice(said: &str) -> &'static str {
-    let static_parts = ["cannot find -lc", "cannot find -lpthread", "libc.a", "crt1.o", "cannot find -lgcc_eh"];
+    let static_parts = [
+        "cannot find -lc",
+        "cannot find -lpthread",
+        "libc.a",
+        "crt1.o",
+        "cannot find -lgcc_eh",
+    ];
     if static_parts.iter().any(|part| said.contains(part)) {
         return ": the static parts of the C library are missing; install libc6-dev (Debian), glibc-static (Fedora)";
     }
@@ -71,7 +122,9 @@ fn advice(said: &str) -> &'static str {
 
 fn workspace() -> PathBuf {
     let package = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
-    package.parent().map_or_else(|| package.clone(), Path::to_path_buf)
+    package
+        .parent()
+        .map_or_else(|| package.clone(), Path::to_path_buf)
 }
 
 fn variable(name: &str) -> String {

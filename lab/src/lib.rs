@@ -3,5 +3,6 @@
 
 pub mod error;
 pub mod exit;
+pub mod image;
 pub mod stop;
 pub mod vm;

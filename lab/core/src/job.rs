@@ -177,8 +177,19 @@ pub struct Machine {
     pub memory_mib: u32,
     /// Accelerator.
     pub accel: Accel,
-    /// Scratch disks the scenarios need, MiB each (`/dev/vda`…): sparse, empty.
-    pub disks_mib: Vec<u32>,
+    /// Scratch disks the scenarios need (`/dev/vda`…), attached so that they are never written to.
+    pub disks: Vec<Disk>,
+}
+
+/// A scratch disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// Size, MiB; sparse on the host.
+    pub mib: u32,
+    /// Filesystem it comes formatted with (`xfs`, `ext4`); none: empty.
+    #[serde(default)]
+    pub fs: Option<String>,
 }
 
 /// Accelerator, after probing.

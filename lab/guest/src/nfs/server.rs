@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Starting nfsd: control files, a listening socket, and threads that answer what it asks.
 
-use super::{tracking, upcall};
-use crate::fs::mount::{Refusal, mount};
+use super::{EXPORT, tracking, upcall};
+use crate::fs::mount::{Refusal, mount, unmount};
 use crate::init::loopback_up;
 use std::fs::File;
 use std::net::TcpListener;
@@ -10,11 +10,14 @@ use std::os::fd::AsRawFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// nfsd's control folder.
 const CONTROL: &str = "/proc/fs/nfsd";
 /// Server threads: enough for lookups to meet on the server's side too.
 const THREADS: u32 = 8;
+/// How long the server may take to close what a client left.
+const RELEASE: Duration = Duration::from_secs(10);
 static STARTED: Mutex<bool> = Mutex::new(false);
 static TRACKING_OVER: AtomicBool = AtomicBool::new(false);
 
@@ -32,13 +35,22 @@ pub(crate) fn start_in_background() -> JoinHandle<Result<(), Refusal>> {
     })
 }
 
-/// Lets go of the export, so that it can be unmounted while the server runs on.
-pub(crate) fn forget_export() {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.map_or(0, |now| now.as_secs() + 1);
-    for channel in ["nfsd.fh", "nfsd.export", "auth.unix.ip", "auth.unix.gid"] {
-        // If a flush fails, the unmount fails, and says so.
-        let _ = std::fs::write(format!("/proc/net/rpc/{channel}/flush"), format!("{now}\n"));
+/// Unmounts the export while the server runs on: its caches let go of it first, and it is tried
+/// again for a while, because the server closes files of a client that has left a little later.
+///
+/// # Errors
+/// When it is still busy then.
+pub(crate) fn release_export() -> Result<(), String> {
+    let end = Instant::now() + RELEASE;
+    loop {
+        for channel in ["nfsd.fh", "nfsd.export", "auth.unix.ip", "auth.unix.gid"] {
+            // If a flush fails, the unmount fails, and says so.
+            let _ = std::fs::write(format!("/proc/net/rpc/{channel}/flush"), "1\n");
+        }
+        match unmount(EXPORT.as_ref()) {
+            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
+            result => return result,
+        }
     }
 }
 
