@@ -72,9 +72,6 @@ impl Run<'_> {
             Ok(entry) => entry,
             Err(reason) => return failed(reason),
         };
-        if let Err(reason) = enough_memory(self.asked.threads, proc::available_kib()) {
-            return failed(reason);
-        }
         let (kind, index, dirs) = (self.asked.fs.clone(), self.index, self.asked.dirs);
         let prepared = self.bounded(format!("mount {kind}"), move || set_up(&kind, index, dirs));
         let (ready, arena) = match prepared {
@@ -186,24 +183,12 @@ impl Run<'_> {
         }
     }
 
-    /// Gives the first `started` threads time to stop and names those that do not. While others
-    /// still stop, one that has not may only be waiting its turn, so it gets longer.
+    /// Gives the first `started` threads time to stop and names those that do not.
     fn drain(&self, shared: &Shared, started: usize) -> u32 {
+        let end = Instant::now() + self.drain;
         let slots = &shared.slots[..started];
-        let running = || {
-            slots
-                .iter()
-                .filter(|slot| !slot.done.load(Ordering::Acquire))
-                .count()
-        };
-        let begun = Instant::now();
-        let (mut last, mut moved) = (running(), begun);
-        while last > 0 && moved.elapsed() < self.drain && begun.elapsed() < self.drain * 4 {
+        while Instant::now() < end && slots.iter().any(|slot| !slot.done.load(Ordering::Acquire)) {
             std::thread::sleep(Duration::from_millis(2));
-            let now = running();
-            if now != last {
-                (last, moved) = (now, Instant::now());
-            }
         }
         let mut stuck = 0;
         for slot in slots
@@ -325,22 +310,6 @@ impl Run<'_> {
     }
 }
 
-/// Whether half of the memory left holds that many workers: their stacks in user space and in the
-/// kernel, and their counts. An agent that runs out of memory takes the guest with it.
-fn enough_memory(threads: u32, available_kib: Option<u64>) -> Result<(), String> {
-    const WORKER_KIB: u64 = 96;
-    let Some(available) = available_kib else {
-        return Ok(());
-    };
-    let most = available / 2 / WORKER_KIB;
-    if u64::from(threads) <= most {
-        return Ok(());
-    }
-    Err(format!(
-        "no memory for {threads} threads: {available} KiB are free, enough for {most}"
-    ))
-}
-
 fn total(shared: &Shared) -> u64 {
     shared
         .slots
@@ -369,161 +338,4 @@ fn set_up(kind: &str, index: u32, dirs: u32) -> Result<(Ready, Arena), Refusal> 
         arena.drop_caches = Some(file.into());
     }
     Ok((ready, arena))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::scenario::SCENARIOS;
-    use lab_wire::{FromGuest, decode};
-    use std::fs::File;
-    use std::io::{BufRead, BufReader};
-    use std::os::fd::OwnedFd;
-    use std::os::unix::net::UnixStream;
-    use std::path::PathBuf;
-
-    /// A scenario whose second worker never stops.
-    const DEAF: Entry = Entry {
-        work: |worker| {
-            if worker.number == 1 {
-                std::thread::sleep(Duration::from_secs(3600));
-            }
-            worker.work();
-        },
-        ..SCENARIOS[0]
-    };
-
-    fn asked() -> Scenario {
-        Scenario {
-            name: "lookup-storm".into(),
-            fs: "tmpfs".into(),
-            threads: 3,
-            names: 4,
-            dirs: 1,
-            seconds: 1,
-            seed: 5,
-            pause_us: 10,
-            mix: [("keep".to_owned(), 1)].into(),
-        }
-    }
-
-    /// Runs a scenario in a folder of this host; `meddle` gets the folder before it starts.
-    fn run(
-        case: &str,
-        entry: &'static Entry,
-        stop: bool,
-        meddle: fn(PathBuf),
-    ) -> (Done, Vec<Event>) {
-        let base = std::env::temp_dir().join(format!("lab-run-{case}-{}", std::process::id()));
-        let (guest, host) = UnixStream::pair().unwrap();
-        let port = Port::start(File::from(OwnedFd::from(guest))).unwrap();
-        let drain = Duration::from_millis(300);
-        let asked = asked();
-        let run = Run {
-            index: 4,
-            asked: &asked,
-            drain,
-            port: &port,
-        };
-        let arena = Arena::make(&base, 1, false).unwrap();
-        meddle(base.join("d0"));
-        if stop {
-            port.stop.set();
-        }
-        let shared = Arc::new(share(&asked, entry, arena).unwrap());
-        let done = run.work(entry, shared, Ready::folder(base.clone()));
-        port.tell(Event::Bye);
-        let lines = BufReader::new(host).lines().map(|line| line.unwrap());
-        let events = lines.map(|line| decode::<FromGuest>(line.as_bytes()).unwrap().event);
-        let events = events.take_while(|event| *event != Event::Bye).collect();
-        std::fs::remove_dir_all(&base).unwrap();
-        (done, events)
-    }
-
-    #[test]
-    fn a_thread_that_does_not_stop_is_named_with_what_it_does() {
-        let (done, events) = run("deaf", &DEAF, false, |_| ());
-        assert_eq!(done.how, Ended::Stuck { threads: 1 });
-        assert!(done.poisoned);
-        let stuck: Vec<_> = events
-            .iter()
-            .filter(|e| matches!(e, Event::Stuck { .. }))
-            .collect();
-        let [
-            Event::Stuck {
-                index: 4,
-                comm,
-                state: 'S',
-                op,
-                ..
-            },
-        ] = stuck.as_slice()
-        else {
-            panic!("{stuck:?}");
-        };
-        assert_eq!((comm.as_str(), op.as_str()), ("w1", "start"));
-    }
-
-    #[test]
-    fn a_clean_run_measures_and_tells_nothing_else() {
-        let (done, events) = run("clean", &SCENARIOS[0], false, |_| ());
-        assert_eq!((&done.how, done.poisoned), (&Ended::Done, false));
-        assert!(done.ops > 0 && done.ran_ms >= 1000, "{done:?}");
-        assert!(matches!(&events[0], Event::Begin { index: 4, .. }));
-        let rate = events.iter().find_map(|event| match event {
-            Event::Measure { name, value, .. } if name == "keep.per-second" => Some(*value),
-            _ => None,
-        });
-        assert!(rate.unwrap() > 0.0);
-        let quiet = |e: &Event| {
-            matches!(
-                e,
-                Event::Begin { .. } | Event::Progress { .. } | Event::Measure { .. }
-            )
-        };
-        assert!(events.iter().all(quiet), "{events:?}");
-    }
-
-    #[test]
-    fn threads_that_would_not_fit_are_refused() {
-        assert_eq!(enough_memory(4096, Some(1 << 20)), Ok(()));
-        assert_eq!(enough_memory(4096, None), Ok(()));
-        let refused = enough_memory(600, Some(100_000)).unwrap_err();
-        assert_eq!(
-            refused,
-            "no memory for 600 threads: 100000 KiB are free, enough for 520"
-        );
-    }
-
-    #[test]
-    fn stop_ends_it_before_its_time() {
-        let (done, _) = run("stop", &SCENARIOS[0], true, |_| ());
-        assert_eq!(done.how, Ended::Stopped);
-        assert!(done.ran_ms < 900, "{done:?}");
-    }
-
-    #[test]
-    fn a_violated_oracle_is_told_with_its_history() {
-        let (done, events) = run("wrong", &SCENARIOS[0], false, |dir| {
-            std::fs::write(dir.join("keep"), "tampered").unwrap();
-        });
-        assert_eq!(done.how, Ended::Done);
-        let wrongs: Vec<_> = events
-            .iter()
-            .filter(|e| matches!(e, Event::Wrong { .. }))
-            .collect();
-        assert!(
-            (1..=24).contains(&wrongs.len()),
-            "three workers tell eight each, not {}",
-            wrongs.len()
-        );
-        let Event::Wrong {
-            oracle, history, ..
-        } = wrongs[0]
-        else {
-            unreachable!()
-        };
-        assert_eq!(oracle, "stable content changed");
-        assert_eq!(history[0], "keep d0 = wrong");
-    }
 }

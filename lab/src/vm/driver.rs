@@ -4,11 +4,13 @@
 use super::channel::Channel;
 use super::console::ConsoleFile;
 use super::events::EventLog;
+use super::progress;
 use super::qemu::Process;
-use super::{Listener, VmProgress, qmp};
+use super::{News, VmProgress, qmp};
 use crate::error::{Doing, Result};
 use crate::stop::{Level, Stop};
 use lab_core::boot::{Action, Boot, Event, Evidence, Marks, QemuEnd, Said};
+use lab_core::console::{Heard, Options, Reader};
 use lab_core::job::BootJob;
 use lab_wire::{FromGuest, Lines, decode, encode};
 use std::os::unix::process::ExitStatusExt;
@@ -60,7 +62,7 @@ pub(super) struct Driver<'a> {
     events: EventLog,
     out: PathBuf,
     marks: Marks,
-    listener: Box<dyn Listener + 'a>,
+    reader: Reader,
     agent_lines: Lines,
     qmp_lines: Lines,
     stderr: Vec<u8>,
@@ -70,6 +72,7 @@ pub(super) struct Driver<'a> {
     /// Events that come from the lab's own doing, still to be told to the boot.
     pending: Vec<Event>,
     store_failed: bool,
+    expected: u64,
     progress: &'a mut (dyn FnMut(VmProgress) + Send),
 }
 
@@ -87,7 +90,6 @@ impl<'a> Driver<'a> {
         job: &BootJob,
         out: &Path,
         (process, channels, clock): (Process, Channels, Instant),
-        listener: Box<dyn Listener + 'a>,
         stop: Stop,
         progress: &'a mut (dyn FnMut(VmProgress) + Send),
     ) -> Result<Self> {
@@ -102,7 +104,8 @@ impl<'a> Driver<'a> {
             events: EventLog::create(&out.join("events.jsonl")).doing(doing)?,
             out: out.to_owned(),
             marks: Marks::default(),
-            listener,
+            reader: Reader::new(Options::default()),
+            expected: progress::expected(job),
             agent_lines: Lines::new(),
             qmp_lines: Lines::new(),
             stderr: Vec::new(),
@@ -168,7 +171,7 @@ impl<'a> Driver<'a> {
                 let console = self.console.total();
                 let name = stage.to_string();
                 self.record(Said::Stage { name, console });
-                (self.progress)(VmProgress::Stage(stage));
+                self.news(News::Stage(stage));
             }
             for action in actions {
                 self.act(action).await;
@@ -204,17 +207,20 @@ impl<'a> Driver<'a> {
         }
         self.tell(Event::ConsoleBytes { n: n as u64 }).await;
         let mut marks = self.marks.push(bytes);
-        let findings = self.listener.push(bytes);
+        let heard = self.reader.push(bytes);
         if n == 0 {
             marks.extend(self.marks.finish());
         }
         for mark in marks {
             self.tell(Event::Mark(mark)).await;
         }
-        for finding in findings {
-            let (weight, class) = (finding.weight, finding.class);
-            (self.progress)(VmProgress::Found(finding));
-            self.tell(Event::Report { weight, class }).await;
+        for heard in heard {
+            match heard {
+                Heard::Begun { class, weight, .. } => {
+                    self.tell(Event::Report { weight, class }).await;
+                }
+                Heard::Complete(finding) => self.news(News::Found(finding)),
+            }
         }
         self.channels.console.give_back(buffer);
     }
@@ -238,7 +244,7 @@ impl<'a> Driver<'a> {
                 _ => Event::AgentGarbage,
             };
             if let Said::Guest(message) = &what {
-                (self.progress)(VmProgress::Told(message.clone()));
+                self.news(News::Told(message.clone()));
             }
             self.record(what);
             self.tell(event).await;
@@ -338,7 +344,7 @@ impl<'a> Driver<'a> {
 
     fn remark(&mut self, words: String) {
         self.record(Said::Remark(words.clone()));
-        (self.progress)(VmProgress::Remark(words));
+        self.news(News::Remark(words));
     }
 
     fn record(&mut self, what: Said) {
@@ -360,20 +366,29 @@ impl<'a> Driver<'a> {
         }
     }
 
+    fn news(&mut self, news: News) {
+        let done = self.now().as_secs();
+        let expected = self.expected.max(done);
+        (self.progress)(VmProgress {
+            done,
+            expected,
+            news,
+        });
+    }
+
     fn now(&self) -> Duration {
         self.clock.elapsed()
     }
 
     fn finish(mut self) -> Driven {
         let seconds = self.now().as_secs_f64();
-        for finding in self.listener.finish() {
-            (self.progress)(VmProgress::Found(finding));
+        for finding in std::mem::replace(&mut self.reader, Reader::new(Options::default())).finish()
+        {
+            self.news(News::Found(finding));
         }
         let kept = self.console.finish().and_then(|()| self.events.finish());
         if let Err(error) = kept {
-            (self.progress)(VmProgress::Remark(format!(
-                "the record is not whole: {error}"
-            )));
+            self.news(News::Remark(format!("the record is not whole: {error}")));
         }
         Driven {
             boot: self.boot,

@@ -9,45 +9,51 @@ mod channel;
 mod console;
 mod driver;
 mod events;
+mod probe;
+mod progress;
 mod qemu;
 mod qmp;
 #[cfg(test)]
 mod tests;
 
+pub use probe::{Probe, probe};
+pub use progress::{News, VmProgress};
 pub use qemu::Qemu;
 
 use crate::error::{Doing, Error, Result};
+use crate::image;
 use crate::stop::{Level, Stop};
 use argv::Inherited;
 use channel::Channel;
 use driver::{Channels, Driven, Driver};
-use lab_core::boot::Stage;
-use lab_core::finding::Finding;
 use lab_core::job::{BootJob, JOB_FORMAT, Recording};
-use lab_wire::FromGuest;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// What is worth showing while a boot goes on.
-#[derive(Debug, Clone, PartialEq)]
-pub enum VmProgress {
-    /// A stage began.
-    Stage(Stage),
-    /// The agent said this.
-    Told(FromGuest),
-    /// The console reader saw this.
-    Found(Finding),
-    /// The lab noticed or did this.
-    Remark(String),
-}
-
-/// Who listens to the console while it comes.
-pub trait Listener: Send {
-    /// Takes what was printed, gives the reports that are complete.
-    fn push(&mut self, bytes: &[u8]) -> Vec<Finding>;
-    /// Nothing more comes.
-    fn finish(&mut self) -> Vec<Finding>;
+/// Boots a job and records into the folder `out` until it is over or stopped.
+///
+/// # Errors
+/// Only if the boot could not begin: no QEMU, no kernel, no disk image, a folder that cannot be written. All that goes
+/// wrong later is an outcome.
+pub async fn run(
+    job: &BootJob,
+    out: &Path,
+    stop: Stop,
+    mut progress: impl FnMut(VmProgress) + Send,
+) -> Result<Recording> {
+    let qemu = Qemu::find().await?;
+    let initramfs = image::initramfs(&job.guest)?;
+    let disks: Vec<PathBuf> = (job.machine.disks.iter())
+        .map(|disk| image::disk(&job.cache, disk))
+        .collect::<Result<_>>()?;
+    let vm = Vm {
+        qemu: &qemu,
+        job,
+        initramfs: &initramfs,
+        disks: &disks,
+    };
+    vm.run(out, stop, &mut progress).await
 }
 
 /// One boot, with all that it needs.
@@ -58,8 +64,8 @@ pub struct Vm<'a> {
     pub job: &'a BootJob,
     /// The guest.
     pub initramfs: &'a [u8],
-    /// Who listens to the console.
-    pub listener: Box<dyn Listener + 'a>,
+    /// Images of its disks, which are not written to.
+    pub disks: &'a [PathBuf],
 }
 
 impl Vm<'_> {
@@ -80,13 +86,13 @@ impl Vm<'_> {
         std::fs::create_dir_all(out).doing(|| format!("make the folder {}", out.display()))?;
         check_kernel(self.job)?;
         let (channels, mut inherit) = channels()?;
-        let (stderr, inherited) = inherit.hold(self.job, self.initramfs, out)?;
-        let argv = argv::argv(self.job, &inherited);
+        let (stderr, inherited) = inherit.hold(self.initramfs)?;
+        let argv = argv::argv(self.job, self.disks, &inherited);
         let clock = Instant::now();
         let process = (self.qemu).start(&argv, &qemu::numbers(&inherit.0), stderr)?;
         drop(inherit);
         let started = (process, channels, clock);
-        let driver = Driver::new(self.job, out, started, self.listener, stop, progress)?;
+        let driver = Driver::new(self.job, out, started, stop, progress)?;
         let driven = driver.drive().await;
         Ok(recording(self.job, self.qemu, argv, driven))
     }
@@ -119,13 +125,8 @@ fn channels() -> Result<(Channels, Inherit)> {
 }
 
 impl Inherit {
-    /// Adds initramfs and disks; gives QEMU's standard error and the numbers of the rest.
-    fn hold(
-        &mut self,
-        job: &BootJob,
-        initramfs: &[u8],
-        out: &Path,
-    ) -> Result<(OwnedFd, Inherited)> {
+    /// Adds the initramfs; gives QEMU's standard error and the numbers of the rest.
+    fn hold(&mut self, initramfs: &[u8]) -> Result<(OwnedFd, Inherited)> {
         let stderr =
             (self.0.pop()).ok_or_else(|| Error::internal("no channel for QEMU's stderr"))?;
         let channels = qemu::numbers(&self.0);
@@ -135,19 +136,13 @@ impl Inherit {
             ));
         };
         let initramfs = channel::in_memory("initramfs", initramfs)?;
-        let mut inherited = Inherited {
+        let inherited = Inherited {
             console,
             agent,
             qmp,
             initramfs: initramfs.as_raw_fd(),
-            disks: Vec::new(),
         };
         self.0.push(initramfs.into());
-        for mib in &job.machine.disks_mib {
-            let disk = channel::scratch_disk(out, *mib)?;
-            inherited.disks.push(disk.as_raw_fd());
-            self.0.push(disk.into());
-        }
         Ok((stderr, inherited))
     }
 }

@@ -3,22 +3,12 @@
 
 use super::*;
 use crate::stop;
+use lab_core::boot::Stage;
 use lab_core::job::{Accel, Limits, Machine};
 use lab_core::outcome::{Blame, BootOutcome};
 use lab_wire::{GuestJob, PROTOCOL, Scenario};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
-
-struct Deaf;
-
-impl Listener for Deaf {
-    fn push(&mut self, _: &[u8]) -> Vec<Finding> {
-        Vec::new()
-    }
-    fn finish(&mut self) -> Vec<Finding> {
-        Vec::new()
-    }
-}
 
 /// Finds its descriptors in the arguments, as C (console), A (agent) and Q (monitor).
 const PRELUDE: &str = r#"#!/bin/bash
@@ -67,7 +57,7 @@ impl Rig {
             qemu: &qemu,
             job: &self.job,
             initramfs: b"guest",
-            listener: Box::new(Deaf),
+            disks: &[],
         };
         vm.run(&self.out(), stop, progress).await
     }
@@ -81,7 +71,7 @@ impl Rig {
     }
 }
 
-fn job(kernel: &Path) -> BootJob {
+pub(super) fn job(kernel: &Path) -> BootJob {
     let scenario = Scenario {
         name: "x".into(),
         fs: "tmpfs".into(),
@@ -95,12 +85,13 @@ fn job(kernel: &Path) -> BootJob {
     };
     BootJob {
         kernel: kernel.to_owned(),
+        cache: kernel.join("cache"),
         label: "test".into(),
         machine: Machine {
             cpus: 2,
             memory_mib: 256,
             accel: Accel::Tcg,
-            disks_mib: vec![16],
+            disks: Vec::new(),
         },
         append: vec!["nokaslr".into()],
         guest: GuestJob {
@@ -212,8 +203,8 @@ async fn a_stop_in_order_reaches_the_guest() {
     );
     let (stopper, stop) = stop::channel();
     let stopper = std::sync::Mutex::new(stopper);
-    let mut progress = |what| {
-        if what == VmProgress::Stage(Stage::Scenario { index: 0 }) {
+    let mut progress = |what: VmProgress| {
+        if what.news == News::Stage(Stage::Scenario { index: 0 }) {
             stopper.lock().unwrap().escalate();
         }
     };
@@ -226,8 +217,8 @@ async fn a_stop_in_order_reaches_the_guest() {
 async fn a_stop_at_once_kills_what_does_not_listen() {
     let rig = Rig::new("echo $$ >&$C; trap '' TERM; while :; do sleep 0.1; done");
     let (stopper, stop) = stop::channel();
-    let mut progress = |what| {
-        if what == VmProgress::Stage(Stage::Kernel) {
+    let mut progress = |what: VmProgress| {
+        if what.news == News::Stage(Stage::Kernel) {
             stopper.escalate();
             stopper.escalate();
         }
@@ -271,4 +262,53 @@ async fn a_lab_that_is_gone_takes_qemu_with_it() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("the script still runs as {pid}");
+}
+
+#[tokio::test]
+async fn a_report_on_the_console_is_told_and_ends_a_run_until_hit() {
+    let mut rig = Rig::new(
+        r#"echo "$hello" >&$A; echo "$begin" >&$A
+        echo "[    1.0] BUG: sleeping function called from invalid context at kernel/locking/spinlock_rt.c:48" >&$C
+        while read -r line <&$A; do case "$line" in *stop*) echo "$bye" >&$A; echo "$off" >&$Q; exit 0;; esac; done"#,
+    );
+    rig.job.until_hit = true;
+    let (_stopper, stop) = stop::channel();
+    let mut found = Vec::new();
+    let mut progress = |what: VmProgress| {
+        if let News::Found(finding) = what.news {
+            found.push(finding.class);
+        }
+    };
+    let recording = rig.run(stop, &mut progress).await.unwrap();
+    assert_eq!(recording.outcome, BootOutcome::StoppedAtHit);
+    assert_eq!(found, [lab_core::finding::Class::AtomicSleep]);
+}
+
+async fn probed(script: &str) -> (Rig, Probe) {
+    let rig = Rig::new(script);
+    let qemu = Qemu::at(&rig.folder.path().join("qemu")).await.unwrap();
+    let (_stopper, stop) = stop::channel();
+    let cache = rig.folder.path().join("cache");
+    let probe = probe::probe_with(&qemu, &cache, stop).await.unwrap();
+    (rig, probe)
+}
+
+#[tokio::test]
+async fn a_probe_that_does_not_run_is_tcg_with_its_reason_and_is_remembered() {
+    let (rig, probe) = probed("echo 'KVM internal error. Suberror: 1' >&2; sleep 60").await;
+    assert_eq!(probe.accel, Accel::Tcg);
+    assert!(probe.seconds < 4.0 && probe.reason.len() > 10, "{probe:?}");
+    // Remembered: a QEMU that would now do something else is not asked.
+    let program = rig.folder.path().join("qemu");
+    std::fs::write(&program, format!("{PRELUDE}exit 85")).unwrap();
+    let qemu = Qemu::at(&program).await.unwrap();
+    let (_stopper, stop) = stop::channel();
+    let again = probe::probe_with(&qemu, &rig.folder.path().join("cache"), stop).await;
+    assert_eq!(again.unwrap(), probe);
+}
+
+#[tokio::test]
+async fn the_boot_sector_runs_in_a_real_machine() {
+    let qemu = Qemu::find().await.unwrap();
+    assert_eq!(probe::try_boot(&qemu, "tcg").await.unwrap(), Ok(()));
 }

@@ -22,12 +22,13 @@ fn job(scenarios: usize) -> BootJob {
     };
     BootJob {
         kernel: "/k".into(),
+        cache: "/c".into(),
         label: "base".into(),
         machine: Machine {
             cpus: 2,
             memory_mib: 512,
             accel: Accel::Tcg,
-            disks_mib: Vec::new(),
+            disks: Vec::new(),
         },
         append: Vec::new(),
         guest: GuestJob {

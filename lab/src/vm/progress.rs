@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is worth showing while a boot goes on.
+
+use lab_core::boot::Stage;
+use lab_core::finding::Finding;
+use lab_core::job::BootJob;
+use lab_wire::{Event, FromGuest};
+
+/// News of a boot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VmProgress {
+    /// Seconds since QEMU was started.
+    pub done: u64,
+    /// Seconds that it will take, if all goes well; never less than `done`.
+    pub expected: u64,
+    /// What is new.
+    pub news: News,
+}
+
+/// What is new.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// A stage began.
+    Stage(Stage),
+    /// The agent said this.
+    Told(FromGuest),
+    /// The console reader saw this whole report.
+    Found(Finding),
+    /// The lab noticed or did this.
+    Remark(String),
+}
+
+impl VmProgress {
+    /// For people; no byte of it is the guest's own but letters of its reports, with controls taken out.
+    pub fn words(&self) -> String {
+        let words = match &self.news {
+            News::Stage(Stage::Firmware | Stage::Kernel) => "booting".to_owned(),
+            News::Stage(stage) => stage.to_string(),
+            News::Found(finding) => finding.title.clone(),
+            News::Remark(words) => words.clone(),
+            News::Told(said) => told(&said.event),
+        };
+        words.chars().filter(|c| !c.is_control()).collect()
+    }
+}
+
+fn told(event: &Event) -> String {
+    match event {
+        Event::Hello { release, .. } => format!("Linux {release} is up"),
+        Event::Begin { name, fs, .. } => format!("{name} on {fs}"),
+        Event::Progress { ops, ran_ms, .. } => format!("{ops} operations in {} s", ran_ms / 1000),
+        Event::Wrong { oracle, .. } => format!("wrong result: {oracle}"),
+        Event::Stuck { comm, op, .. } => format!("{comm} is stuck in {op}"),
+        Event::End { ops, .. } => format!("{ops} operations done"),
+        Event::Note { text } => text.clone(),
+        Event::Pong { .. } | Event::Measure { .. } => "running".to_owned(),
+        Event::Bye => "powering off".to_owned(),
+    }
+}
+
+/// Seconds a boot should take: those of its scenarios, and some for the boot itself.
+pub(super) fn expected(job: &BootJob) -> u64 {
+    const BOOT: u64 = 10;
+    let scenarios = job.guest.scenarios.iter();
+    BOOT + scenarios.map(|s| u64::from(s.seconds)).sum::<u64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_carry_no_escape_sequences() {
+        let news = News::Told(FromGuest {
+            t_ms: 1,
+            event: Event::Note {
+                text: "\u{1b}[2Jhello\u{9b}\n".into(),
+            },
+        });
+        let progress = VmProgress {
+            done: 1,
+            expected: 2,
+            news,
+        };
+        assert_eq!(progress.words(), "[2Jhello");
+    }
+}
