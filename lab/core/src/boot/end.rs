@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// A paused guest prints no more: this quiet means that all of it was read.
 const PAUSED_QUIET: Duration = Duration::from_millis(200);
-/// The answer to a SysRq key is over after this quiet.
-const SYSRQ_QUIET: Duration = Duration::from_millis(400);
+/// The answer to a SysRq key is over after this quiet; a translated guest on a busy host is slow to begin.
+const SYSRQ_QUIET: Duration = Duration::from_secs(1);
 
 impl Boot {
     pub(super) fn conclude(&mut self, outcome: BootOutcome) {

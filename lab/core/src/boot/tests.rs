@@ -201,8 +201,8 @@ fn a_kernel_without_agent_is_asked_by_keys() {
         [
             "34.0 Gather(Registers)",
             "34.0 Gather(SysRq('l'))",
-            "34.4 Gather(SysRq('w'))",
-            "34.8 Quit"
+            "35.0 Gather(SysRq('w'))",
+            "36.0 Quit"
         ]
     );
 }
@@ -298,7 +298,7 @@ fn stuck_threads_end_the_boot_with_their_number() {
     );
     let (log, boot) = check(&job(2), script, BootOutcome::ThreadsStuck { threads: 2 });
     assert!(
-        log.contains(&"8.4 Gather(SysRq('w'))".to_owned()),
+        log.contains(&"9.0 Gather(SysRq('w'))".to_owned()),
         "{log:?}"
     );
     assert_eq!(boot.facts().exposure, Duration::from_secs(10));
