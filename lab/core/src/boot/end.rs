@@ -97,7 +97,8 @@ impl Boot {
     }
 
     pub(super) fn gathered(&mut self, evidence: Evidence) {
-        if self.stage != Stage::Evidence || !self.gathering {
+        // A resumed guest ends by its reboot, or by the limit.
+        if self.stage != Stage::Evidence || !self.gathering || evidence == Evidence::Resume {
             return;
         }
         self.gathering = false;
@@ -190,7 +191,8 @@ impl Boot {
 fn wanted(outcome: Option<&BootOutcome>) -> Vec<Evidence> {
     use BootOutcome::*;
     match outcome {
-        Some(Panicked | NoKernel) => vec![Evidence::Registers],
+        Some(Panicked) => vec![Evidence::Registers, Evidence::Resume],
+        Some(NoKernel) => vec![Evidence::Registers],
         Some(
             AgentNeverUp | AgentLost | ThreadsStuck { .. } | ScenarioOverran { .. } | NeverOff,
         ) => {

@@ -208,13 +208,19 @@ fn a_kernel_without_agent_is_asked_by_keys() {
 }
 
 #[test]
-fn a_paused_panic_is_over_soon() {
+fn a_paused_panic_is_asked_and_then_prints_its_rest() {
     let script = after(
         running(),
-        vec![(5.0, Event::Qmp(Qmp::Panicked)), (5.1, printed())],
+        vec![
+            (5.0, Event::Qmp(Qmp::Panicked)),
+            (5.1, printed()),
+            (5.8, printed()),
+            (6.0, off(ShutdownCause::Reset)),
+            (6.1, exited()),
+        ],
     );
     let (log, _) = check(&job(1), script, BootOutcome::Panicked);
-    assert_eq!(log, ["5.3 Gather(Registers)", "5.3 Quit"]);
+    assert_eq!(log, ["5.3 Gather(Registers)", "5.3 Gather(Resume)"]);
 }
 
 #[test]
