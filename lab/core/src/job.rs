@@ -153,6 +153,8 @@ pub struct Diagnostic {
 pub struct BootJob {
     /// Folder with `bzImage` (see [`BuildReport::kernel`]).
     pub kernel: PathBuf,
+    /// Folder of the lab's cache (disk images).
+    pub cache: PathBuf,
     /// For people: `patch 3/7 rt`.
     pub label: String,
     /// The machine.

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The lab's ends of what QEMU inherits: pairs of sockets, the initramfs in memory, scratch disks without a name.
+//! The lab's ends of what QEMU inherits: pairs of sockets, the initramfs in memory.
 
 use crate::error::{Doing, Result};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -77,13 +76,5 @@ pub(super) fn in_memory(name: &str, bytes: &[u8]) -> Result<File> {
     let mut file = File::from(fd);
     file.write_all(bytes)
         .doing(|| format!("keep {name} in memory"))?;
-    Ok(file)
-}
-
-/// A sparse file without a name in a folder: a scratch disk that cannot be left behind.
-pub(super) fn scratch_disk(folder: &Path, mib: u32) -> Result<File> {
-    let doing = || format!("make a scratch disk of {mib} MiB in {}", folder.display());
-    let file = tempfile::tempfile_in(folder).doing(doing)?;
-    file.set_len(u64::from(mib) << 20).doing(doing)?;
     Ok(file)
 }

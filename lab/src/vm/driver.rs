@@ -309,6 +309,7 @@ impl<'a> Driver<'a> {
     async fn gather(&mut self, evidence: Evidence) {
         let command = match evidence {
             Evidence::Registers => qmp::registers("registers"),
+            Evidence::Resume => qmp::resume(),
             Evidence::SysRq(key) => qmp::serial_break(&format!("sysrq-{key}")),
         };
         if !self.channels.qmp.send(&command).await {
@@ -331,6 +332,7 @@ impl<'a> Driver<'a> {
                 let stored = std::fs::write(self.out.join("registers.txt"), text);
                 self.check_store(stored, "registers.txt");
             }
+            (Ok(_), Evidence::Resume) => {}
             (Ok(_), Evidence::SysRq(key)) => {
                 let mut bytes = [0; 4];
                 let key = key.encode_utf8(&mut bytes).as_bytes();
@@ -388,9 +390,7 @@ impl<'a> Driver<'a> {
         }
         let kept = self.console.finish().and_then(|()| self.events.finish());
         if let Err(error) = kept {
-            (self.progress)(VmProgress::Remark(format!(
-                "the record is not whole: {error}"
-            )));
+            self.news(News::Remark(format!("the record is not whole: {error}")));
         }
         Driven {
             boot: self.boot,

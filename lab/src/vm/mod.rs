@@ -15,22 +15,46 @@ mod qemu;
 mod qmp;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod toy;
 
 pub use probe::{Probe, probe};
 pub use progress::{News, VmProgress};
 pub use qemu::Qemu;
 
 use crate::error::{Doing, Error, Result};
+use crate::image;
 use crate::stop::{Level, Stop};
 use argv::Inherited;
 use channel::Channel;
 use driver::{Channels, Driven, Driver};
 use lab_core::job::{BootJob, JOB_FORMAT, Recording};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+/// Boots a job and records into the folder `out` until it is over or stopped.
+///
+/// # Errors
+/// Only if the boot could not begin: no QEMU, no kernel, no disk image, a folder that cannot be written. All that goes
+/// wrong later is an outcome.
+pub async fn run(
+    job: &BootJob,
+    out: &Path,
+    stop: Stop,
+    mut progress: impl FnMut(VmProgress) + Send,
+) -> Result<Recording> {
+    let qemu = Qemu::find().await?;
+    let initramfs = image::initramfs(&job.guest)?;
+    let disks: Vec<PathBuf> = (job.machine.disks.iter())
+        .map(|disk| image::disk(&job.cache, disk))
+        .collect::<Result<_>>()?;
+    let vm = Vm {
+        qemu: &qemu,
+        job,
+        initramfs: &initramfs,
+        disks: &disks,
+    };
+    vm.run(out, stop, &mut progress).await
+}
 
 /// One boot, with all that it needs.
 pub struct Vm<'a> {
@@ -40,6 +64,8 @@ pub struct Vm<'a> {
     pub job: &'a BootJob,
     /// The guest.
     pub initramfs: &'a [u8],
+    /// Images of its disks, which are not written to.
+    pub disks: &'a [PathBuf],
 }
 
 impl Vm<'_> {
@@ -60,8 +86,8 @@ impl Vm<'_> {
         std::fs::create_dir_all(out).doing(|| format!("make the folder {}", out.display()))?;
         check_kernel(self.job)?;
         let (channels, mut inherit) = channels()?;
-        let (stderr, inherited) = inherit.hold(self.job, self.initramfs, out)?;
-        let argv = argv::argv(self.job, &inherited);
+        let (stderr, inherited) = inherit.hold(self.initramfs)?;
+        let argv = argv::argv(self.job, self.disks, &inherited);
         let clock = Instant::now();
         let process = (self.qemu).start(&argv, &qemu::numbers(&inherit.0), stderr)?;
         drop(inherit);
@@ -99,13 +125,8 @@ fn channels() -> Result<(Channels, Inherit)> {
 }
 
 impl Inherit {
-    /// Adds initramfs and disks; gives QEMU's standard error and the numbers of the rest.
-    fn hold(
-        &mut self,
-        job: &BootJob,
-        initramfs: &[u8],
-        out: &Path,
-    ) -> Result<(OwnedFd, Inherited)> {
+    /// Adds the initramfs; gives QEMU's standard error and the numbers of the rest.
+    fn hold(&mut self, initramfs: &[u8]) -> Result<(OwnedFd, Inherited)> {
         let stderr =
             (self.0.pop()).ok_or_else(|| Error::internal("no channel for QEMU's stderr"))?;
         let channels = qemu::numbers(&self.0);
@@ -115,19 +136,13 @@ impl Inherit {
             ));
         };
         let initramfs = channel::in_memory("initramfs", initramfs)?;
-        let mut inherited = Inherited {
+        let inherited = Inherited {
             console,
             agent,
             qmp,
             initramfs: initramfs.as_raw_fd(),
-            disks: Vec::new(),
         };
         self.0.push(initramfs.into());
-        for mib in &job.machine.disks_mib {
-            let disk = channel::scratch_disk(out, *mib)?;
-            inherited.disks.push(disk.as_raw_fd());
-            self.0.push(disk.into());
-        }
         Ok((stderr, inherited))
     }
 }

@@ -32,6 +32,11 @@ pub(super) fn quit() -> Vec<u8> {
     line(&json!({"execute": "quit"}))
 }
 
+/// Lets a paused guest go on.
+pub(super) fn resume() -> Vec<u8> {
+    line(&json!({"execute": "cont"}))
+}
+
 /// Registers of all virtual CPUs, as text.
 pub(super) fn registers(id: &str) -> Vec<u8> {
     let arguments = json!({"command-line": "info registers -a"});

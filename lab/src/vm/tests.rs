@@ -57,6 +57,7 @@ impl Rig {
             qemu: &qemu,
             job: &self.job,
             initramfs: b"guest",
+            disks: &[],
         };
         vm.run(&self.out(), stop, progress).await
     }
@@ -84,12 +85,13 @@ pub(super) fn job(kernel: &Path) -> BootJob {
     };
     BootJob {
         kernel: kernel.to_owned(),
+        cache: kernel.join("cache"),
         label: "test".into(),
         machine: Machine {
             cpus: 2,
             memory_mib: 256,
             accel: Accel::Tcg,
-            disks_mib: vec![16],
+            disks: Vec::new(),
         },
         append: vec!["nokaslr".into()],
         guest: GuestJob {
@@ -147,19 +149,20 @@ async fn qemu_killed_from_outside_is_the_rigs() {
 }
 
 #[tokio::test]
-async fn a_panic_is_asked_for_registers_and_left() {
+async fn a_panic_is_asked_for_registers_and_then_heard_out() {
     let rig = Rig::new(
         r#"echo "Linux version 6.12 (x)" >&$C
         echo '{"event":"GUEST_PANICKED","data":{"action":"pause"}}' >&$Q
         while read -r line <&$Q; do case "$line" in
             *registers*) echo '{"return":"CPU#0 RAX=1","id":"registers"}' >&$Q;;
-            *quit*) exit 0;;
+            *cont*) echo "the rest" >&$C; echo "${off/shutdown/reset}" >&$Q; exit 0;;
         esac; done"#,
     );
     let recording = rig.check(BootOutcome::Panicked).await;
     assert!(recording.seconds < 10.0, "{}", recording.seconds);
     let registers = std::fs::read_to_string(rig.out().join("registers.txt")).unwrap();
     assert_eq!(registers, "CPU#0 RAX=1");
+    assert!(rig.console().ends_with("the rest\n"));
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// A paused guest prints no more: this quiet means that all of it was read.
 const PAUSED_QUIET: Duration = Duration::from_millis(200);
-/// The answer to a SysRq key is over after this quiet.
-const SYSRQ_QUIET: Duration = Duration::from_millis(400);
+/// The answer to a SysRq key is over after this quiet; a translated guest on a busy host is slow to begin.
+const SYSRQ_QUIET: Duration = Duration::from_secs(1);
 
 impl Boot {
     pub(super) fn conclude(&mut self, outcome: BootOutcome) {
@@ -97,7 +97,8 @@ impl Boot {
     }
 
     pub(super) fn gathered(&mut self, evidence: Evidence) {
-        if self.stage != Stage::Evidence || !self.gathering {
+        // A resumed guest ends by its reboot, or by the limit.
+        if self.stage != Stage::Evidence || !self.gathering || evidence == Evidence::Resume {
             return;
         }
         self.gathering = false;
@@ -190,7 +191,8 @@ impl Boot {
 fn wanted(outcome: Option<&BootOutcome>) -> Vec<Evidence> {
     use BootOutcome::*;
     match outcome {
-        Some(Panicked | NoKernel) => vec![Evidence::Registers],
+        Some(Panicked) => vec![Evidence::Registers, Evidence::Resume],
+        Some(NoKernel) => vec![Evidence::Registers],
         Some(
             AgentNeverUp | AgentLost | ThreadsStuck { .. } | ScenarioOverran { .. } | NeverOff,
         ) => {

@@ -106,6 +106,9 @@ pub enum Evidence {
     Registers,
     /// The kernel's own answer, on its console, to a magic SysRq key.
     SysRq(char),
+    /// The rest of a panic: the guest goes on, prints what it still holds back, and reboots. A PREEMPT_RT kernel prints
+    /// its report from a thread, and pvpanic pauses it before that has run.
+    Resume,
 }
 
 /// What the driver is to do.

@@ -82,7 +82,7 @@ impl fmt::Display for Stage {
 }
 
 /// For all evidence of one boot together.
-const EVIDENCE: Duration = Duration::from_secs(4);
+const EVIDENCE: Duration = Duration::from_secs(6);
 /// For QEMU to leave after it was asked to, and again after it was killed.
 const LEAVE: Duration = Duration::from_secs(3);
 /// Reports may come one after the other; a hit waits for a quiet time, but no longer than this many of them.

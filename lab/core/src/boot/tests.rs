@@ -22,6 +22,7 @@ fn job(scenarios: usize) -> BootJob {
     };
     BootJob {
         kernel: "/k".into(),
+        cache: "/c".into(),
         label: "base".into(),
         machine: Machine {
             cpus: 2,
@@ -200,20 +201,26 @@ fn a_kernel_without_agent_is_asked_by_keys() {
         [
             "34.0 Gather(Registers)",
             "34.0 Gather(SysRq('l'))",
-            "34.4 Gather(SysRq('w'))",
-            "34.8 Quit"
+            "35.0 Gather(SysRq('w'))",
+            "36.0 Quit"
         ]
     );
 }
 
 #[test]
-fn a_paused_panic_is_over_soon() {
+fn a_paused_panic_is_asked_and_then_prints_its_rest() {
     let script = after(
         running(),
-        vec![(5.0, Event::Qmp(Qmp::Panicked)), (5.1, printed())],
+        vec![
+            (5.0, Event::Qmp(Qmp::Panicked)),
+            (5.1, printed()),
+            (5.8, printed()),
+            (6.0, off(ShutdownCause::Reset)),
+            (6.1, exited()),
+        ],
     );
     let (log, _) = check(&job(1), script, BootOutcome::Panicked);
-    assert_eq!(log, ["5.3 Gather(Registers)", "5.3 Quit"]);
+    assert_eq!(log, ["5.3 Gather(Registers)", "5.3 Gather(Resume)"]);
 }
 
 #[test]
@@ -297,7 +304,7 @@ fn stuck_threads_end_the_boot_with_their_number() {
     );
     let (log, boot) = check(&job(2), script, BootOutcome::ThreadsStuck { threads: 2 });
     assert!(
-        log.contains(&"8.4 Gather(SysRq('w'))".to_owned()),
+        log.contains(&"9.0 Gather(SysRq('w'))".to_owned()),
         "{log:?}"
     );
     assert_eq!(boot.facts().exposure, Duration::from_secs(10));
