@@ -32,6 +32,16 @@ pub(crate) fn look(tid: i32) -> Task {
     }
 }
 
+/// Memory that new work may take, KiB: MemAvailable of /proc/meminfo.
+pub(crate) fn available_kib() -> Option<u64> {
+    meminfo(&read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
+}
+
+fn meminfo(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// Name and state of a line of /proc/PID/stat; the name may hold anything, brackets too.
 fn parse_stat(line: &str) -> Option<(String, char)> {
     let (begin, end) = (line.find('(')?, line.rfind(')')?);
@@ -63,6 +73,13 @@ mod tests {
         assert_eq!(parse_stat("77 (w) 3) D 1 1"), Some(("w) 3".into(), 'D')));
         assert_eq!(parse_stat("77 (w3"), None);
         assert_eq!(parse_stat(""), None);
+    }
+
+    #[test]
+    fn memory_is_read_by_its_key() {
+        let text = "MemTotal:  994320 kB\nMemAvailable:    900100 kB\n";
+        assert_eq!(meminfo(text, "MemAvailable:"), Some(900_100));
+        assert_eq!(meminfo(text, "MemFree:"), None);
     }
 
     #[test]

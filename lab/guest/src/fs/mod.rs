@@ -27,25 +27,7 @@ pub(crate) fn prepare(kind: &str) -> Result<Ready, Refusal> {
     match kind {
         "tmpfs" => mount("tmpfs", "tmpfs", &at, "")?,
         "xfs" | "ext4" => mount_disk(kind, &at)?,
-        "nfs4.2" => {
-            let started = nfs::server::start_in_background();
-            let export = Path::new(nfs::EXPORT);
-            let mounted = mount_disk("xfs", export);
-            started
-                .join()
-                .map_err(|_| Refusal::Failed("starting nfsd failed".into()))??;
-            mounted?;
-            if let Err(refusal) = nfs::mount_client(&at) {
-                // The reason why there is no client is worth more than what this may say.
-                let _ = unmount(export);
-                return Err(refusal);
-            }
-            return Ok(Ready {
-                mounts: vec![at.clone(), export.to_owned()],
-                at,
-                remote: true,
-            });
-        }
+        "nfs4.2" => return prepare_nfs(at),
         other => {
             return Err(Refusal::Absent(format!(
                 "the agent knows no filesystem «{other}»"
@@ -59,26 +41,62 @@ pub(crate) fn prepare(kind: &str) -> Result<Ready, Refusal> {
     })
 }
 
-fn mount_disk(kind: &str, at: &Path) -> Result<(), Refusal> {
-    if !supported(kind) {
-        return Err(Refusal::Absent(format!(
-            "this kernel has no filesystem {kind}"
-        )));
+/// An XFS disk, exported and mounted again through the loop-back device.
+fn prepare_nfs(at: PathBuf) -> Result<Ready, Refusal> {
+    ["nfsd", "nfs4"].iter().try_for_each(|kind| need(kind))?;
+    let export = Path::new(nfs::EXPORT);
+    // nfsd waits a little for its client tracking; the disk is mounted meanwhile.
+    let started = nfs::server::start_in_background();
+    let mounted = mount_disk("xfs", export);
+    let started = started.join();
+    mounted?;
+    let served = started.unwrap_or_else(|_| Err(Refusal::Failed("starting nfsd failed".into())));
+    if let Err(refusal) = served.and_then(|()| nfs::mount_client(&at)) {
+        // Why there is no client is worth more than what this may say.
+        let _ = nfs::server::release_export();
+        return Err(refusal);
     }
+    Ok(Ready {
+        mounts: vec![at.clone(), export.to_owned()],
+        at,
+        remote: true,
+    })
+}
+
+fn mount_disk(kind: &str, at: &Path) -> Result<(), Refusal> {
+    need(kind)?;
     let device = disk::find(kind).map_err(Refusal::Failed)?;
     mount(kind, &device.to_string_lossy(), at, "")
 }
 
-fn supported(kind: &str) -> bool {
-    let list = std::fs::read_to_string("/proc/filesystems");
-    // Without the list mount itself tells.
-    list.map_or(true, |list| {
-        list.lines()
-            .any(|line| line.split('\t').next_back() == Some(kind))
-    })
+/// Refuses a filesystem that the kernel does not list.
+fn need(kind: &str) -> Result<(), Refusal> {
+    match std::fs::read_to_string("/proc/filesystems") {
+        Ok(list) if !lists(&list, kind) => Err(Refusal::Absent(format!(
+            "this kernel has no filesystem {kind}"
+        ))),
+        // Without the list mount itself tells.
+        _ => Ok(()),
+    }
+}
+
+/// Whether a text like /proc/filesystems names a filesystem.
+fn lists(text: &str, kind: &str) -> bool {
+    text.lines()
+        .any(|line| line.split('\t').next_back() == Some(kind))
 }
 
 impl Ready {
+    /// A folder that is there already and is left as it is.
+    #[cfg(test)]
+    pub(crate) fn folder(at: PathBuf) -> Self {
+        Self {
+            at,
+            remote: false,
+            mounts: Vec::new(),
+        }
+    }
+
     /// Unmounts everything, innermost first.
     ///
     /// # Errors
@@ -92,5 +110,26 @@ impl Ready {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filesystems_are_looked_up_by_their_whole_name() {
+        let text = "nodev\tsysfs\nnodev\tnfs4\n\text4\n";
+        assert!(lists(text, "nfs4") && lists(text, "ext4") && lists(text, "sysfs"));
+        assert!(!lists(text, "nfs") && !lists(text, "xfs") && !lists(text, "nodev"));
+    }
+
+    #[test]
+    fn what_the_kernel_or_the_agent_has_not_is_absent_not_failed() {
+        assert!(matches!(
+            need("no-such-filesystem"),
+            Err(Refusal::Absent(_))
+        ));
+        assert!(matches!(prepare("ntfs"), Err(Refusal::Absent(why)) if why.contains("«ntfs»")));
     }
 }
