@@ -5,7 +5,7 @@
 use crate::error::{Doing, Error, Result};
 use crate::store::file;
 use lab_core::boot::{Said, read_records};
-use lab_core::console::{self, Reader};
+use lab_core::console::{self, Options, Reader};
 use lab_core::finding::{FINDINGS_FORMAT, Finding};
 use lab_core::job::{BootJob, Recording};
 use lab_core::verdict::{RunName, RunRecord, beyond_console, run_record};
@@ -31,11 +31,18 @@ pub struct Findings {
 pub fn derive(out: &Path, job: &BootJob, recording: &Recording) -> Result<Findings> {
     let mut findings = read_console(&out.join("console.log"))?;
     let events = guest_events(out)?;
-    let beyond = beyond_console(job, &recording.outcome, &events, &findings, console::guilty_function);
+    let beyond = beyond_console(job, &recording.outcome, &events, &findings);
     findings.extend(beyond);
     let latest = f64::INFINITY;
-    findings.sort_by(|a, b| a.time.unwrap_or(latest).total_cmp(&b.time.unwrap_or(latest)));
-    Ok(Findings { format: FINDINGS_FORMAT, findings })
+    findings.sort_by(|a, b| {
+        a.time
+            .unwrap_or(latest)
+            .total_cmp(&b.time.unwrap_or(latest))
+    });
+    Ok(Findings {
+        format: FINDINGS_FORMAT,
+        findings,
+    })
 }
 
 /// Reads a console log, streaming.
@@ -48,15 +55,17 @@ pub fn read_console(path: &Path) -> Result<Vec<Finding>> {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(e).doing(|| format!("read {}", path.display())),
     };
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(Options::default());
     let mut findings = Vec::new();
     let mut buffer = vec![0; 256 * 1024];
     loop {
-        let n = file.read(&mut buffer).doing(|| format!("read {}", path.display()))?;
+        let n = file
+            .read(&mut buffer)
+            .doing(|| format!("read {}", path.display()))?;
         if n == 0 {
             break;
         }
-        findings.extend(reader.push(&buffer[..n]));
+        findings.extend(console::complete(reader.push(&buffer[..n])));
     }
     findings.extend(reader.finish());
     Ok(findings)
@@ -92,7 +101,13 @@ pub fn record(out: &Path, name: RunName, job: &BootJob) -> Result<RunRecord> {
         _ => derive(out, job, &recording)?,
     };
     let events = guest_events(out)?;
-    Ok(run_record(name, job, &recording, &events, &findings.findings))
+    Ok(run_record(
+        name,
+        job,
+        &recording,
+        &events,
+        &findings.findings,
+    ))
 }
 
 /// Lines of a run's console around a finding, made fit to print.

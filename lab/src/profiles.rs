@@ -66,6 +66,17 @@ fn add_folder(library: &mut Library, folder: &Path, endings: &[&str]) -> Result<
     Ok(())
 }
 
+/// Folder of a user's own profiles, where the lab runs.
+pub const FOLDER: &str = "profiles";
+
+/// Reads and resolves one profile of those to be had here.
+///
+/// # Errors
+/// As [`library`] and [`resolve`].
+pub fn load(name: &str) -> Result<Profile> {
+    resolve(&library(Path::new(FOLDER))?, name)
+}
+
 /// Resolves a profile.
 ///
 /// # Errors

@@ -21,7 +21,10 @@ const RUN_LINES: usize = 40;
 pub fn verdict(set: &Set, verdict: &Verdict) -> Result<String> {
     let mut proofs = Vec::new();
     for finding in verdict.profiles.iter().flat_map(|p| &p.findings) {
-        if !matches!(finding.call, Call::Regression | Call::Worse | Call::Undecided { .. }) {
+        if !matches!(
+            finding.call,
+            Call::Regression | Call::Worse | Call::Undecided { .. }
+        ) {
             continue;
         }
         let first = finding.first_bad.as_ref().and_then(|bad| bad.run.as_ref());
@@ -40,10 +43,17 @@ fn proof(set: &Set, run: &str, signature: &str) -> Result<Option<Proof>> {
         return Ok(None);
     };
     // A finding of the agent has no place in the console.
-    let lines =
-        if finding.end > 0 { listen::excerpt(&folder, finding, PROOF_LINES)? } else { Vec::new() };
+    let lines = if finding.end > 0 {
+        listen::excerpt(&folder, finding, PROOF_LINES)?
+    } else {
+        Vec::new()
+    };
     let console = folder.join("console.log").display().to_string();
-    Ok(Some(Proof { signature: signature.to_owned(), console, lines }))
+    Ok(Some(Proof {
+        signature: signature.to_owned(),
+        console,
+        lines,
+    }))
 }
 
 /// A set: the verdict if there is one, and its ledger.
@@ -72,7 +82,12 @@ pub fn set_text(set: &Set) -> Result<String> {
     text.push('\n');
     match set.verdict()? {
         Some(found) => text += &verdict(set, &found)?,
-        None => text += &format!("no verdict yet: `lab run --resume {}` goes on\n", manifest.set),
+        None => {
+            text += &format!(
+                "no verdict yet: `lab run --resume {}` goes on\n",
+                manifest.set
+            )
+        }
     }
     Ok(text)
 }
@@ -81,11 +96,20 @@ fn ledger_line(line: &Line) -> String {
     match line {
         Line::Build(b) => {
             let reused = if b.reused { " (found ready)" } else { "" };
-            format!("  build {:22} {:>12}  {}{reused}\n", b.id, duration(b.seconds), harmless(&b.outcome))
+            format!(
+                "  build {:22} {:>12}  {}{reused}\n",
+                b.id,
+                duration(b.seconds),
+                harmless(&b.outcome)
+            )
         }
         Line::Run(r) => {
             let titles: Vec<String> = r.findings().map(|s| harmless(&s.title)).collect();
-            let found = if titles.is_empty() { "no finding".to_owned() } else { titles.join("; ") };
+            let found = if titles.is_empty() {
+                "no finding".to_owned()
+            } else {
+                titles.join("; ")
+            };
             format!("  boot  {:22} {:>12}  {found}\n", r.id, duration(r.seconds))
         }
     }
@@ -116,7 +140,10 @@ pub fn run_text(set: &Set, run: &str, json: bool) -> Result<String> {
             && record.id == run
         {
             for s in &record.scenarios {
-                text += &format!("  {:24} {:>8.1} s  {:>10} operations  {}\n", s.name, s.seconds, s.ops, s.ended);
+                text += &format!(
+                    "  {:24} {:>8.1} s  {:>10} operations  {}\n",
+                    s.name, s.seconds, s.ops, s.ended
+                );
             }
         }
     }
@@ -146,6 +173,8 @@ fn run_head(run: &str, recording: &Recording, job: Option<&Job>) -> String {
         duration(recording.seconds),
         recording.accel,
         harmless(recording.release.as_deref().unwrap_or("unknown")),
-        recording.agent_up.map_or("never".into(), |s| format!("{s:.1} s"))
+        recording
+            .agent_up
+            .map_or("never".into(), |s| format!("{s:.1} s"))
     )
 }

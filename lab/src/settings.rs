@@ -3,6 +3,7 @@
 //! user's configuration folder. The command line beats the environment, which beats the file.
 
 use crate::error::{Doing, Error, Result};
+use crate::tree::Choice;
 use lab_core::settings::{SettingsFile, parse};
 use std::env;
 use std::fs;
@@ -69,8 +70,23 @@ impl Settings {
             .or_else(|| self.cache.clone())
             .or_else(|| set("XDG_CACHE_HOME").map(|p| p.join("lab")))
             .or_else(|| set("HOME").map(|p| p.join(".cache/lab")))
-            .ok_or_else(|| Error::usage("there is no place for a cache").hint("set LAB_CACHE or HOME"))?;
+            .ok_or_else(|| {
+                Error::usage("there is no place for a cache").hint("set LAB_CACHE or HOME")
+            })?;
         std::path::absolute(&path).doing(|| format!("find {}", path.display()))
+    }
+
+    /// Which kernel tree to use; `option` is `--tree`.
+    ///
+    /// # Errors
+    /// When there is no place for a cache.
+    pub fn tree_choice(&self, option: Option<&Path>) -> Result<Choice> {
+        Ok(Choice {
+            option: option.map(Path::to_owned),
+            environment: set("LAB_TREE"),
+            configured: self.tree.clone(),
+            ..Choice::in_cache(self.cache_folder()?)
+        })
     }
 
     /// Folder of results: the command line's, the settings', `results` here. Absolute.
@@ -89,5 +105,7 @@ fn config_folder() -> Option<PathBuf> {
 }
 
 fn set(name: &str) -> Option<PathBuf> {
-    env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from)
+    env::var_os(name)
+        .filter(|v| !v.is_empty())
+        .map(PathBuf::from)
 }

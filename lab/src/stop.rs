@@ -28,6 +28,11 @@ pub fn channel() -> (Stopper, Stop) {
     (Stopper(tx), Stop(rx))
 }
 
+/// A handle for work that nobody will stop.
+pub fn never() -> Stop {
+    channel().1
+}
+
 impl Stopper {
     /// Says stop, one level more urgent each time.
     pub fn escalate(&self) {

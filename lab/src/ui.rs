@@ -2,7 +2,11 @@
 //! The only printer. Answers go to standard output; what is going on goes to standard error: living
 //! progress lines on a terminal, plain lines otherwise.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that prints")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the one place that prints"
+)]
 
 use crate::error::Error;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -30,14 +34,22 @@ impl Ui {
             bars.set_draw_target(ProgressDrawTarget::hidden());
         }
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { bars, living, colour }
+        Self {
+            bars,
+            living,
+            colour,
+        }
     }
 
     /// Prints an answer on standard output. A reader that went away is no error.
     pub fn out(&self, text: &str) {
         self.bars.suspend(|| {
             let mut stdout = std::io::stdout().lock();
-            let newline = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
+            let newline = if text.ends_with('\n') || text.is_empty() {
+                ""
+            } else {
+                "\n"
+            };
             let _gone = write!(stdout, "{text}{newline}").and_then(|()| stdout.flush());
         });
     }
@@ -78,13 +90,25 @@ impl Ui {
         } else {
             self.say(&format!("{label}: started"));
         }
-        let state = Plain { label: label.to_owned(), last: Instant::now(), begun: Instant::now() };
-        Task { ui: self.clone(), bar, plain: Arc::new(Mutex::new(state)) }
+        let state = Plain {
+            label: label.to_owned(),
+            last: Instant::now(),
+            begun: Instant::now(),
+        };
+        Task {
+            ui: self.clone(),
+            bar,
+            plain: Arc::new(Mutex::new(state)),
+        }
     }
 
     /// Wraps text in an SGR colour where colours are wanted.
     pub fn paint(&self, text: &str, sgr: &str) -> String {
-        if self.colour { format!("\x1b[{sgr}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\x1b[{sgr}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// Standard output is a terminal that shows colours.
@@ -131,13 +155,19 @@ impl Task {
     pub fn at(&self, done: u64, expected: u64, words: &str) {
         let words = harmless(words);
         if self.ui.living {
-            self.bar.set_style(if expected > 0 { bar_style() } else { plain_style() });
+            self.bar.set_style(if expected > 0 {
+                bar_style()
+            } else {
+                plain_style()
+            });
             self.bar.set_length(expected.max(done));
             self.bar.set_position(done);
             self.bar.set_message(words);
             return;
         }
-        let Ok(mut plain) = self.plain.lock() else { return };
+        let Ok(mut plain) = self.plain.lock() else {
+            return;
+        };
         if plain.last.elapsed() >= PLAIN_EVERY {
             plain.last = Instant::now();
             self.ui.say(&format!("{}: {words}", plain.label));
@@ -151,7 +181,8 @@ impl Task {
             Ok(plain) => (plain.label.clone(), plain.begun.elapsed().as_secs_f64()),
             Err(_) => return,
         };
-        self.ui.say(&format!("{label:34} {seconds:6.1} s  {}", harmless(words)));
+        self.ui
+            .say(&format!("{label:34} {seconds:6.1} s  {}", harmless(words)));
     }
 }
 
@@ -189,7 +220,10 @@ mod tests {
 
     #[test]
     fn escape_sequences_and_bidi_overrides_lose_their_power() {
-        assert_eq!(harmless("a\x1b[31mb\u{202e}c\td"), "a\\u{1b}[31mb\\u{202e}c\td");
+        assert_eq!(
+            harmless("a\x1b[31mb\u{202e}c\td"),
+            "a\\u{1b}[31mb\\u{202e}c\td"
+        );
     }
 
     #[test]

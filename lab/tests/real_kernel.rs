@@ -26,25 +26,53 @@ fn top() -> PathBuf {
 fn run(series: &str, results: &Path) -> Ran {
     let begun = Instant::now();
     let output = Command::new(env!("CARGO_BIN_EXE_lab"))
-        .args(["run", series, "--profile", "rt", "--seconds", SECONDS, "--seed", "7", "--json", "--results"])
+        .args([
+            "run",
+            series,
+            "--profile",
+            "rt",
+            "--seconds",
+            SECONDS,
+            "--seed",
+            "7",
+            "--json",
+            "--results",
+        ])
         .arg(results)
         .current_dir(top())
         .stderr(std::process::Stdio::inherit())
         .output()
         .unwrap();
     let took = begun.elapsed();
-    println!("{series}: exit {:?} after {:.0} s", output.status.code(), took.as_secs_f64());
+    println!(
+        "{series}: exit {:?} after {:.0} s",
+        output.status.code(),
+        took.as_secs_f64()
+    );
     let text = String::from_utf8_lossy(&output.stdout);
     let verdict: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
     let set = results.join(verdict["set"].as_str().unwrap());
-    Ran { code: output.status.code(), verdict, took, set }
+    Ran {
+        code: output.status.code(),
+        verdict,
+        took,
+        set,
+    }
 }
 
 /// Milliseconds from the start of the lab to the start of its first boot.
 fn until_first_boot(ran: &Ran, begun: std::time::SystemTime) -> Duration {
     let first = std::fs::read_dir(ran.set.join("runs"))
         .unwrap()
-        .map(|run| run.unwrap().path().join("job.json").metadata().unwrap().modified().unwrap())
+        .map(|run| {
+            run.unwrap()
+                .path()
+                .join("job.json")
+                .metadata()
+                .unwrap()
+                .modified()
+                .unwrap()
+        })
         .min()
         .unwrap();
     first.duration_since(begun).unwrap()
@@ -69,16 +97,28 @@ fn the_example_is_judged_rightly() {
     let v2 = run("patches/dcache-wakeup/v2", results.path());
     assert_eq!(v2.code, Some(0), "{}", v2.verdict);
     assert_eq!(v2.verdict["profiles"][0]["findings"], serde_json::json!([]));
-    assert!(v2.verdict["profiles"][0]["series_seconds"].as_f64().unwrap() >= 20.0);
+    assert!(
+        v2.verdict["profiles"][0]["series_seconds"]
+            .as_f64()
+            .unwrap()
+            >= 20.0
+    );
 
     // Nothing changed: no make at all, and the first boot within 2 s.
     let begun = std::time::SystemTime::now();
     let again = run("patches/dcache-wakeup/v1", results.path());
     assert_eq!(again.code, Some(1));
     let quick = until_first_boot(&again, begun);
-    println!("nothing changed: first boot after {} ms, all in {:.0} s", quick.as_millis(), again.took.as_secs_f64());
+    println!(
+        "nothing changed: first boot after {} ms, all in {:.0} s",
+        quick.as_millis(),
+        again.took.as_secs_f64()
+    );
     let ledger = std::fs::read_to_string(again.set.join("runs.jsonl")).unwrap();
     let builds = ledger.lines().filter(|l| l.contains(r#""kind":"build""#));
     assert!(builds.clone().count() > 0);
-    assert!(builds.clone().all(|l| l.contains(r#""reused":true"#)), "{ledger}");
+    assert!(
+        builds.clone().all(|l| l.contains(r#""reused":true"#)),
+        "{ledger}"
+    );
 }

@@ -19,6 +19,7 @@ mod shelf;
 mod slot;
 
 pub use progress::{BuildProgress, Phase};
+pub use sandbox::works as sandbox_works;
 
 use crate::error::{Doing, Error, Result};
 use crate::exit::Exit;
@@ -73,6 +74,20 @@ pub async fn run(
         serde_json::to_vec_pretty(&report).map_err(|error| Error::internal(error.to_string()))?;
     write_synced(&out.join("build.json"), &bytes)?;
     Ok(report)
+}
+
+/// The key that a job's kernel has or will have, without building it.
+///
+/// # Errors
+/// No such commit, or a tool is missing.
+pub async fn key(job: &BuildJob, stop: &Stop) -> Result<String> {
+    let tools = Toolchain::probe(stop).await?;
+    Ok(key::kernel(
+        tree_of(job)?,
+        &job.config,
+        &tools,
+        !job.no_sandbox,
+    ))
 }
 
 fn reason(error: &Error) -> String {

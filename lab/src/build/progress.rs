@@ -40,6 +40,33 @@ pub struct BuildProgress {
     pub file: String,
 }
 
+impl BuildProgress {
+    /// For people: `412 of 2000 objects, 3.1/s, 8 min 31 s left, fs/dcache.o`.
+    pub fn words(&self) -> String {
+        match self.phase {
+            Phase::Waiting => "waiting for the work folder".into(),
+            Phase::Checkout => "checking out".into(),
+            Phase::Configuring => "configuring".into(),
+            Phase::Storing => "storing the kernel".into(),
+            Phase::Making => self.making(),
+        }
+    }
+
+    fn making(&self) -> String {
+        let mut words = format!("{} of {} objects", self.done, self.expected);
+        if let Some(rate) = self.rate {
+            words += &format!(", {rate:.1}/s");
+        }
+        if let Some(eta) = self.eta {
+            words += &format!(", {} left", crate::ui::duration(eta));
+        }
+        if !self.file.is_empty() {
+            words += &format!(", {}", self.file);
+        }
+        words
+    }
+}
+
 /// Tells progress to whoever listens.
 pub(super) struct Meter<'a> {
     listener: &'a (dyn Fn(BuildProgress) + Sync),

@@ -5,6 +5,7 @@
 //! written, and what is written outside output and compiler cache is forgotten. The box protects the host: output and
 //! compiler cache of a profile are shared by the series that are built in it.
 
+use crate::error::{Error, Result};
 use crate::process::Spec;
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
@@ -101,6 +102,34 @@ impl Place<'_> {
         }
         spec.args(["--chdir", OUT, "--"])
     }
+}
+
+/// Tries the box on `true`: is bubblewrap there, and does this host let it make its namespaces? Gives its version.
+///
+/// # Errors
+/// It is absent or may not; the hint says what to do.
+pub fn works() -> Result<String> {
+    let hint = "install bubblewrap and allow user namespaces, or build with --no-sandbox (make then runs as you)";
+    let version = crate::host::tools::version("bwrap", "--version")
+        .ok_or_else(|| Error::rig("bwrap is absent").hint(hint))?;
+    let tried = std::process::Command::new("bwrap")
+        .args([
+            "--unshare-all",
+            "--die-with-parent",
+            "--ro-bind",
+            "/",
+            "/",
+            "--proc",
+            "/proc",
+            "true",
+        ])
+        .stdin(std::process::Stdio::null())
+        .output()?;
+    if tried.status.success() {
+        return Ok(version);
+    }
+    let words = String::from_utf8_lossy(&tried.stderr).trim().to_owned();
+    Err(Error::rig(format!("bwrap cannot make a sandbox: {words}")).hint(hint))
 }
 
 /// All that make is told of the world. What would make two builds of one tree differ is fixed.

@@ -23,7 +23,8 @@ pub(super) async fn run(args: Args, ui: &Ui, stop: Stop) -> Result<Exit> {
     let settings = Settings::load()?;
     let rows = doctor::look(&settings, stop).await?;
     if args.json {
-        let text = serde_json::to_string_pretty(&rows).map_err(|e| Error::internal(e.to_string()))?;
+        let text =
+            serde_json::to_string_pretty(&rows).map_err(|e| Error::internal(e.to_string()))?;
         ui.out(&text);
     } else {
         let mut text: String = rows.iter().map(|row| line(ui, row)).collect();
@@ -33,7 +34,11 @@ pub(super) async fn run(args: Args, ui: &Ui, stop: Stop) -> Result<Exit> {
         ui.out(&text);
     }
     let missing = rows.iter().any(|row| row.state == State::Missing);
-    Ok(if missing { Exit::CannotTell } else { Exit::Good })
+    Ok(if missing {
+        Exit::CannotTell
+    } else {
+        Exit::Good
+    })
 }
 
 fn line(ui: &Ui, row: &Row) -> String {
@@ -42,6 +47,9 @@ fn line(ui: &Ui, row: &Row) -> String {
         State::Less => ui.paint("less   ", "33"),
         State::Missing => ui.paint("missing", "31"),
     };
-    let mend = row.mend.as_ref().map_or(String::new(), |m| format!("  → {m}"));
+    let mend = row
+        .mend
+        .as_ref()
+        .map_or(String::new(), |m| format!("  → {m}"));
     format!("{mark} {:20} {}{mend}\n", row.name, harmless(&row.words))
 }

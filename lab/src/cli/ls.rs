@@ -31,7 +31,12 @@ pub(super) fn run(args: &Args) -> Result<String> {
             Some(Overall::CannotTell) => "cannot tell",
             None => "unfinished",
         };
-        rows.push((set.manifest().begun.clone(), name, set.manifest().profiles.clone(), word));
+        rows.push((
+            set.manifest().begun.clone(),
+            name,
+            set.manifest().profiles.clone(),
+            word,
+        ));
     }
     rows.sort();
     if args.json {
@@ -44,7 +49,11 @@ pub(super) fn run(args: &Args) -> Result<String> {
     let mut text = String::new();
     for (begun, name, profiles, word) in rows {
         let names: Vec<&str> = profiles.iter().map(|p| p.name.as_str()).collect();
-        let _infallible = writeln!(text, "{name:width$}  {begun}  {word:13}  {}", names.join(","));
+        let _infallible = writeln!(
+            text,
+            "{name:width$}  {begun}  {word:13}  {}",
+            names.join(",")
+        );
     }
     Ok(text)
 }
@@ -52,6 +61,7 @@ pub(super) fn run(args: &Args) -> Result<String> {
 type Row = (String, String, Vec<store::ProfileLine>, &'static str);
 
 fn json_line((begun, set, profiles, verdict): &Row) -> String {
-    let line = serde_json::json!({"set": set, "begun": begun, "profiles": profiles, "verdict": verdict});
+    let line =
+        serde_json::json!({"set": set, "begun": begun, "profiles": profiles, "verdict": verdict});
     format!("{line}\n")
 }

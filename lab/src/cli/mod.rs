@@ -15,9 +15,13 @@ pub mod triage;
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::profiles::FOLDER;
+use crate::settings::Settings;
 use crate::stop::{self, Stop, Stopper};
+use crate::tree;
 use crate::ui::Ui;
 use clap::{Parser, Subcommand};
+use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A patch-series regression lab for the Linux VFS.
@@ -81,25 +85,35 @@ async fn dispatch(command: Command, ui: &Ui) -> Result<Exit> {
     match command {
         Command::Run(args) => run::run(*args, ui, stop).await,
         Command::Job(args) => job::run(args, stop).await,
+        Command::Apply(args) => apply(args, ui, stop).await,
         Command::Doctor(args) => doctor::run(args, ui, stop).await,
         Command::Setup(args) => setup::run(&args, ui),
         other => answer(other, ui, stop).await,
     }
 }
 
+async fn apply(args: apply::Args, ui: &Ui, stop: Stop) -> Result<Exit> {
+    let choice = Settings::load()?.tree_choice(args.tree.as_deref())?;
+    let tree = tree::obtain(&choice, ui, &stop).await?;
+    let said = apply::run(&args, &tree)?;
+    ui.out(&said.text);
+    Ok(said.exit)
+}
+
 /// Commands whose answer is a text.
 async fn answer(command: Command, ui: &Ui, stop: Stop) -> Result<Exit> {
     // These read and compute for a while without waiting: they must not hold up the signal handler.
     let work = tokio::task::spawn_blocking(move || match command {
-        Command::Series(args) => series::run(args),
-        Command::Apply(args) => apply::run(args),
-        Command::Profiles(args) => profiles::run(args),
-        Command::Triage(args) => triage::run(args),
+        Command::Series(args) => series::run(&args),
+        Command::Profiles(args) => profiles::run(&args, Path::new(FOLDER)),
+        Command::Triage(args) => triage::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Show(args) => show::run(&args),
-        Command::Run(_) | Command::Job(_) | Command::Doctor(_) | Command::Setup(_) => {
-            Err(Error::internal("this command has no plain answer"))
-        }
+        Command::Run(_)
+        | Command::Job(_)
+        | Command::Apply(_)
+        | Command::Doctor(_)
+        | Command::Setup(_) => Err(Error::internal("this command has no plain answer")),
     });
     let mut stop = stop;
     let text = tokio::select! {

@@ -5,14 +5,15 @@ use crate::error::{Doing, Error, Result};
 use crate::exec::Executor;
 use crate::exit::Exit;
 use crate::host::{machine, setup};
-use crate::intake::{self, SeriesOptions};
+use crate::intake;
 use crate::pipeline::Corridor;
 use crate::settings::Settings;
 use crate::stop::Stop;
 use crate::store::{MANIFEST_FORMAT, Manifest, PatchLine, ProfileLine, RunOptions, Set, file};
-use crate::tree::{self, Applied, Tree};
+use crate::tree::{self, Tree};
 use crate::ui::{Ui, harmless};
 use crate::{profiles, report};
+use lab_core::apply::Applied;
 use lab_core::profile::Profile;
 use lab_core::series::{self, Series};
 use lab_core::verdict::{Overall, Verdict};
@@ -101,17 +102,27 @@ pub(super) async fn run(args: Args, ui: &Ui, stop: Stop) -> Result<Exit> {
     let cores = set.manifest().options.cores;
     let memory = machine::memory_budget_mib();
     let exec = Executor::new(ui.clone(), stop.clone(), cores, memory);
-    let verdict = Corridor::new(&set, &exec, ui, &cache, stop)?.run(&profiles).await.map_err(|e| {
-        if e.exit() == Exit::Interrupted {
-            e.hint(format!("go on with: lab run --resume {}", set.manifest().set))
-        } else {
-            e
-        }
-    })?;
+    let verdict = Corridor::new(&set, &exec, ui, &cache, stop)?
+        .run(&profiles)
+        .await
+        .map_err(|e| {
+            if e.exit() == Exit::Interrupted {
+                e.hint(format!(
+                    "go on with: lab run --resume {}",
+                    set.manifest().set
+                ))
+            } else {
+                e
+            }
+        })?;
     let text = if args.json {
         serde_json::to_string_pretty(&verdict).map_err(|e| Error::internal(e.to_string()))?
     } else {
-        format!("\n{}\nall of it: lab show {}\n", report::verdict(&set, &verdict)?, set.manifest().set)
+        format!(
+            "\n{}\nall of it: lab show {}\n",
+            report::verdict(&set, &verdict)?,
+            set.manifest().set
+        )
     };
     ui.out(&text);
     Ok(exit(&verdict))
@@ -136,27 +147,44 @@ async fn begin(
 ) -> Result<(Set, Vec<Profile>)> {
     // What can be wrong with the command line is found before minutes are spent.
     let names = wanted_profiles(&args.profile, settings);
-    let profiles = names.iter().map(|n| profiles::load(n)).collect::<Result<Vec<_>>>()?;
+    let profiles = names
+        .iter()
+        .map(|n| profiles::load(n))
+        .collect::<Result<Vec<_>>>()?;
     let choice = settings.tree_choice(args.tree.as_deref())?;
     if args.setup {
         setup::run(ui, args.yes, tree::wants_source(&choice))?;
     }
     let tree = tree::obtain(&choice, ui, stop).await?;
     let argument = args.series.as_deref().unwrap_or("-");
-    let options = SeriesOptions { version: args.version, tree: Some(tree.git_dir().to_owned()) };
+    let options = intake::Options {
+        version: args.version,
+        tree: Some(tree.git_dir().to_owned()),
+    };
     let series = intake::read_series(argument, &options)?;
     tell_series(ui, &series);
     let applied = apply(&tree, &series, args.base.as_deref())?;
-    ui.say(&format!("applied {} patches to {} ({})", applied.patches.len(), tree.version(), applied.base));
+    ui.say(&format!(
+        "applied {} patches to {} ({})",
+        applied.patches.len(),
+        tree.version(),
+        applied.base
+    ));
     let host = machine::survey(cache, stop.clone()).await?;
     ui.say(&format!("machine: {:?}: {}", host.accel, host.accel_reason));
     let manifest = manifest(args, settings, &series, &tree, &applied, &profiles, host);
     let set = Set::create(results, manifest)?;
     file::write_json(&set.folder().join("series.json"), &series)?;
-    file::write(&set.folder().join("series.mbox"), &series::write_mbox(&series))?;
+    file::write(
+        &set.folder().join("series.mbox"),
+        &series::format_patch(&series),
+    )?;
     file::write_json(&set.folder().join("apply.json"), &applied)?;
     for profile in &profiles {
-        file::write(&set.folder().join(format!("{}.yaml", profile.name)), profile.show().as_bytes())?;
+        file::write(
+            &set.folder().join(format!("{}.yaml", profile.name)),
+            profile.to_yaml().as_bytes(),
+        )?;
     }
     ui.say(&format!("results: {}", set.folder().display()));
     Ok((set, profiles))
@@ -177,7 +205,12 @@ fn wanted_profiles(asked: &[String], settings: &Settings) -> Vec<String> {
 
 fn tell_series(ui: &Ui, series: &Series) {
     let count = series.patches.len();
-    ui.say(&format!("series: {} v{}, {count} patches: {}", series.name, series.version, harmless(&series.subject)));
+    ui.say(&format!(
+        "series: {} v{}, {count} patches: {}",
+        series.name,
+        series.version,
+        harmless(&series.subject)
+    ));
     for warning in &series.warnings {
         ui.say(&format!("  {}", harmless(warning)));
     }
@@ -188,7 +221,7 @@ fn apply(tree: &Tree, series: &Series, base: Option<&str>) -> Result<Applied> {
         Some(rev) => tree.resolve(rev)?,
         None => tree.default_base(series)?,
     };
-    tree::apply(tree, base, series)
+    tree::apply(tree, base, series, tree::Options::default())
 }
 
 fn manifest(
@@ -202,13 +235,21 @@ fn manifest(
 ) -> Manifest {
     let now = jiff::Timestamp::now();
     let stamp = now.strftime("%Y%m%d-%H%M%S");
-    let patches = series.patches.iter().zip(&applied.patches).map(|(patch, done)| PatchLine {
-        number: patch.number,
-        subject: patch.subject.clone(),
-        patch_id: patch.patch_id.clone(),
-        commit: done.commit.clone(),
-        touched: patch.files.iter().filter_map(|f| f.new_path.clone()).collect(),
-    });
+    let patches = series
+        .patches
+        .iter()
+        .zip(&applied.patches)
+        .map(|(patch, done)| PatchLine {
+            number: patch.number,
+            subject: patch.subject.clone(),
+            patch_id: patch.patch_id.clone(),
+            commit: done.commit.clone(),
+            touched: patch
+                .files
+                .iter()
+                .filter_map(|f| f.new_path.clone())
+                .collect(),
+        });
     Manifest {
         format: MANIFEST_FORMAT,
         set: format!("{}-v{}-{stamp}", series.name, series.version),
@@ -228,7 +269,9 @@ fn manifest(
             most_runs: args.most_runs,
             confidence: args.confidence,
             seconds: args.seconds,
-            seed: args.seed.unwrap_or_else(|| now.as_nanosecond() as u64 & ((1 << 53) - 1)),
+            seed: args
+                .seed
+                .unwrap_or_else(|| now.as_nanosecond() as u64 & ((1 << 53) - 1)),
             each: args.each,
             no_sandbox: args.no_sandbox,
             cores: args.jobs.or(settings.cores).unwrap_or(host.cpus),
@@ -246,8 +289,11 @@ fn resume(results: &Path, name: &str) -> Result<(Set, Vec<Profile>)> {
     for line in &set.manifest().profiles {
         let profile = profiles::load(&line.name)?;
         if profile.digest() != line.digest {
-            return Err(Error::usage(format!("the profile {} has changed since {name} was begun", line.name))
-                .hint("begin a new set, or put the profile back"));
+            return Err(Error::usage(format!(
+                "the profile {} has changed since {name} was begun",
+                line.name
+            ))
+            .hint("begin a new set, or put the profile back"));
         }
         profiles.push(profile);
     }

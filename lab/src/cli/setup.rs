@@ -18,6 +18,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit> {
     let settings = Settings::load()?;
-    setup::run(ui, args.yes, tree::wants_source(&settings.tree_choice(None)?))?;
+    setup::run(
+        ui,
+        args.yes,
+        tree::wants_source(&settings.tree_choice(None)?),
+    )?;
     Ok(Exit::Good)
 }

@@ -37,5 +37,6 @@ pub(super) fn run(args: &Args) -> Result<String> {
 
 fn unfinished(set: &Set) -> Error {
     let name = &set.manifest().set;
-    Error::rig(format!("{name} has no verdict yet")).hint(format!("`lab run --resume {name}` goes on with it"))
+    Error::rig(format!("{name} has no verdict yet"))
+        .hint(format!("`lab run --resume {name}` goes on with it"))
 }

@@ -2,7 +2,6 @@
 //! `lab triage --console FILE…`: what a console shows, also one that the lab never made.
 
 use crate::error::{Doing, Error, Result};
-use clap::Args;
 use lab_core::console::{self, Heard, Options, Reader};
 use lab_core::finding::{Finding, Weight};
 use serde::Serialize;
@@ -22,8 +21,8 @@ const CHUNK: usize = 256 * 1024;
 ///
 /// Each report of the kernel (oops, warning, lock report, hang, stall, …) is shown with the function that matters and where
 /// in the file it stands.
-#[derive(Debug, Args)]
-pub struct TriageArgs {
+#[derive(Debug, clap::Args)]
+pub struct Args {
     /// Console logs, from any kernel
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     pub console: Vec<PathBuf>,
@@ -61,7 +60,7 @@ struct Place {
 }
 
 /// Reads the files and gives the text to print. Files are read in pieces; a gigabyte takes no memory.
-pub fn run(args: &TriageArgs) -> Result<String> {
+pub fn run(args: &Args) -> Result<String> {
     let mut out = String::new();
     for path in &args.console {
         let reading = || format!("read the console {}", path.display());
@@ -255,7 +254,7 @@ mod tests {
     fn check(log: &[u8], json: bool) -> String {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(log).unwrap();
-        let args = TriageArgs {
+        let args = Args {
             console: vec![file.path().to_owned()],
             json,
         };
@@ -297,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_named() {
-        let args = TriageArgs {
+        let args = Args {
             console: vec!["no/such/console.log".into()],
             json: false,
         };

@@ -95,7 +95,8 @@ impl Executor {
             permits = permits => permits,
             () = stop.reached(Level::Orderly) => return Err(Error::interrupted()),
         };
-        self.supervise(&path, label, matches!(job.work, Work::Build(_))).await
+        self.supervise(&path, label, matches!(job.work, Work::Build(_)))
+            .await
     }
 
     /// What a job takes of the budget, never more than there is: a lone big job still runs.
@@ -125,12 +126,16 @@ impl Executor {
         let complain = async {
             let mut words = Vec::new();
             if let Some(mut stderr) = stderr {
-                let _closed = (&mut stderr).take(COMPLAINT_BYTES).read_to_end(&mut words).await;
+                let _closed = (&mut stderr)
+                    .take(COMPLAINT_BYTES)
+                    .read_to_end(&mut words)
+                    .await;
                 let _rest = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
             }
             String::from_utf8_lossy(&words).trim().to_owned()
         };
-        let (status, (), complaint) = tokio::join!(end(&mut child, self.stop.clone()), show, complain);
+        let (status, (), complaint) =
+            tokio::join!(end(&mut child, self.stop.clone()), show, complain);
         let status = status.doing(doing)?;
         task.done(if status.success() { "done" } else { "failed" });
         if status.success() {
@@ -139,7 +144,12 @@ impl Executor {
         if self.stop.level() > Level::Run {
             return Err(Error::interrupted());
         }
-        Err(Error::rig(if complaint.is_empty() { status.to_string() } else { complaint }).doing(doing()))
+        Err(Error::rig(if complaint.is_empty() {
+            status.to_string()
+        } else {
+            complaint
+        })
+        .doing(doing()))
     }
 }
 

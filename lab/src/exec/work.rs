@@ -41,7 +41,13 @@ async fn run_build(
     let report = build::run(
         job,
         out,
-        |now| progress(Progress { done: now.done, expected: now.expected, words: now.words() }),
+        |now| {
+            progress(Progress {
+                done: u64::from(now.done),
+                expected: u64::from(now.expected),
+                words: now.words(),
+            })
+        },
         stop,
     )
     .await?;
@@ -55,7 +61,11 @@ async fn run_boot(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<()> {
     let recording = vm::run(job, out, stop, |now| {
-        progress(Progress { done: now.done, expected: now.expected, words: now.words() });
+        progress(Progress {
+            done: now.done,
+            expected: now.expected,
+            words: now.words(),
+        });
     })
     .await?;
     let findings = listen::derive(out, job, &recording)?;

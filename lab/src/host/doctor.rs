@@ -63,14 +63,25 @@ pub async fn look(settings: &Settings, stop: Stop) -> Result<Vec<Row>> {
     rows.push(kernel_tree(settings)?);
     rows.push(disk(&cache));
     let memory = memory_mib("MemAvailable:");
-    let state = if memory >= MEMORY_MIB { State::Good } else { State::Less };
-    rows.push(row("memory", state, format!("{memory} MiB available, {} CPUs", cpus()), None));
+    let state = if memory >= MEMORY_MIB {
+        State::Good
+    } else {
+        State::Less
+    };
+    rows.push(row(
+        "memory",
+        state,
+        format!("{memory} MiB available, {} CPUs", cpus()),
+        None,
+    ));
     Ok(rows)
 }
 
 /// The one command that mends what an installation can mend.
 pub fn mend(settings: &Settings) -> Option<String> {
-    let wants = settings.tree_choice(None).is_ok_and(|choice| tree::wants_source(&choice));
+    let wants = settings
+        .tree_choice(None)
+        .is_ok_and(|choice| tree::wants_source(&choice));
     let plan = setup::plan(wants).ok()??;
     Some(one_line(&plan, nix::unistd::geteuid().is_root()))
 }
@@ -80,22 +91,45 @@ fn tools() -> Vec<Row> {
         .iter()
         .map(|tool| match (tool.found(), tool.optional) {
             (Some(found), _) => row(tool.name, State::Good, found, None),
-            (None, true) => row(tool.name, State::Less, format!("absent: {}", tool.purpose), Some("lab setup".into())),
-            (None, false) => {
-                row(tool.name, State::Missing, format!("absent: {}", tool.purpose), Some("lab setup".into()))
-            }
+            (None, true) => row(
+                tool.name,
+                State::Less,
+                format!("absent: {}", tool.purpose),
+                Some("lab setup".into()),
+            ),
+            (None, false) => row(
+                tool.name,
+                State::Missing,
+                format!("absent: {}", tool.purpose),
+                Some("lab setup".into()),
+            ),
         })
         .collect()
 }
 
 async fn accelerator(cache: &Path, stop: Stop) -> Row {
     if version("qemu-system-x86_64", "--version").is_none() {
-        return row("KVM", State::Missing, "not tried: QEMU is absent".into(), Some("lab setup".into()));
+        return row(
+            "KVM",
+            State::Missing,
+            "not tried: QEMU is absent".into(),
+            Some("lab setup".into()),
+        );
     }
     match vm::probe(cache, stop).await {
         Ok(probe) if probe.accel == Accel::Kvm => row("KVM", State::Good, probe.reason, None),
-        Ok(probe) => row("KVM", State::Less, format!("emulated (TCG): {}", probe.reason), None),
-        Err(error) => row("KVM", State::Missing, error.to_string(), error.hint_text().map(str::to_owned)),
+        Ok(probe) => row(
+            "KVM",
+            State::Less,
+            format!("emulated (TCG): {}", probe.reason),
+            None,
+        ),
+        Err(error) => row(
+            "KVM",
+            State::Missing,
+            error.to_string(),
+            error.hint_text().map(str::to_owned),
+        ),
     }
 }
 
@@ -104,7 +138,12 @@ fn kernel_tree(settings: &Settings) -> Result<Row> {
     let wants = tree::wants_source(&choice);
     Ok(match tree::look(&choice) {
         Ok(Some(tree)) => {
-            let words = format!("{} in {} ({})", tree.version(), tree.git_dir().display(), tree.origin());
+            let words = format!(
+                "{} in {} ({})",
+                tree.version(),
+                tree.git_dir().display(),
+                tree.origin()
+            );
             row("kernel tree", State::Good, words, None)
         }
         Ok(None) if wants => row(
@@ -113,26 +152,57 @@ fn kernel_tree(settings: &Settings) -> Result<Row> {
             "none yet, and no source to make one from".into(),
             Some("lab setup, or --tree DIR, or LAB_TREE".into()),
         ),
-        Ok(None) => row("kernel tree", State::Good, "will be made by the first run".into(), None),
-        Err(error) => row("kernel tree", State::Missing, error.to_string(), error.hint_text().map(str::to_owned)),
+        Ok(None) => row(
+            "kernel tree",
+            State::Good,
+            "will be made by the first run".into(),
+            None,
+        ),
+        Err(error) => row(
+            "kernel tree",
+            State::Missing,
+            error.to_string(),
+            error.hint_text().map(str::to_owned),
+        ),
     })
 }
 
 fn disk(cache: &Path) -> Row {
-    let place = cache.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
+    let place = cache
+        .ancestors()
+        .find(|p| p.exists())
+        .unwrap_or(Path::new("/"));
     let free = statvfs(place).map(|s| s.blocks_available() * s.fragment_size() >> 30);
     match free {
-        Ok(free) if free >= DISK_GIB => row("disk", State::Good, format!("{free} GiB free for {}", cache.display()), None),
+        Ok(free) if free >= DISK_GIB => row(
+            "disk",
+            State::Good,
+            format!("{free} GiB free for {}", cache.display()),
+            None,
+        ),
         Ok(free) => row(
             "disk",
             State::Less,
-            format!("{free} GiB free for {}; a first run takes about {DISK_GIB}", cache.display()),
+            format!(
+                "{free} GiB free for {}; a first run takes about {DISK_GIB}",
+                cache.display()
+            ),
             Some("set LAB_CACHE to a larger disk".into()),
         ),
-        Err(error) => row("disk", State::Less, format!("{}: {error}", cache.display()), None),
+        Err(error) => row(
+            "disk",
+            State::Less,
+            format!("{}: {error}", cache.display()),
+            None,
+        ),
     }
 }
 
 fn row(name: &str, state: State, words: String, mend: Option<String>) -> Row {
-    Row { name: name.to_owned(), state, words, mend }
+    Row {
+        name: name.to_owned(),
+        state,
+        words,
+        mend,
+    }
 }

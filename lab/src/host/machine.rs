@@ -25,7 +25,10 @@ pub async fn survey(cache: &Path, stop: Stop) -> Result<Host> {
         memory_mib: memory_mib("MemTotal:"),
         accel: probe.accel,
         accel_reason: probe.reason,
-        tools: ["qemu-system-x86_64", "gcc"].iter().filter_map(|t| version(t, "--version")).collect(),
+        tools: ["qemu-system-x86_64", "gcc"]
+            .iter()
+            .filter_map(|t| version(t, "--version"))
+            .collect(),
     })
 }
 
@@ -36,13 +39,22 @@ pub fn cpus() -> u32 {
 
 /// Memory that builds and boots may use together, MiB.
 pub fn memory_budget_mib() -> u32 {
-    let available = memory_mib("MemAvailable:").saturating_sub(HOST_MIB).max(HOST_MIB);
+    let available = memory_mib("MemAvailable:")
+        .saturating_sub(HOST_MIB)
+        .max(HOST_MIB);
     u32::try_from(available).unwrap_or(u32::MAX)
 }
 
 /// A line of /proc/meminfo, MiB; 0 if it is not there.
 pub fn memory_mib(key: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(key))
+        .unwrap_or_default();
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse::<u64>().ok())
+        .unwrap_or(0)
+        / 1024
 }

@@ -26,7 +26,12 @@ pub const MANAGERS: &[Manager] = &[
         install: &["apt-get", "install", "-y", "--no-install-recommends"],
         source: Some("linux-source-6.12"),
     },
-    Manager { name: "dnf", refresh: None, install: &["dnf", "install", "-y"], source: None },
+    Manager {
+        name: "dnf",
+        refresh: None,
+        install: &["dnf", "install", "-y"],
+        source: None,
+    },
     Manager {
         name: "pacman",
         refresh: None,
@@ -54,7 +59,9 @@ pub struct Plan {
 pub fn plan(want_source: bool) -> Result<Option<Plan>> {
     let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| tool.found().is_none()).collect();
     let source = want_source && !Path::new(SOURCE_TARBALL).exists();
-    let manager = MANAGERS.iter().position(|m| version(m.name, "--version").is_some());
+    let manager = MANAGERS
+        .iter()
+        .position(|m| version(m.name, "--version").is_some());
     make_plan(&missing, source, manager)
 }
 
@@ -67,8 +74,11 @@ fn make_plan(missing: &[&Tool], source: bool, manager: Option<usize>) -> Result<
         if missing.is_empty() {
             return Ok(None);
         }
-        return Err(Error::rig(format!("missing on this host: {}", names.join(", ")))
-            .hint("no known package manager (apt-get, dnf, pacman) is here; install them by hand"));
+        return Err(
+            Error::rig(format!("missing on this host: {}", names.join(", "))).hint(
+                "no known package manager (apt-get, dnf, pacman) is here; install them by hand",
+            ),
+        );
     };
     let manager = &MANAGERS[index];
     let mut packages: Vec<&str> = missing.iter().map(|tool| tool.packages[index]).collect();
@@ -80,7 +90,10 @@ fn make_plan(missing: &[&Tool], source: bool, manager: Option<usize>) -> Result<
     let words = |line: &[&str]| line.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
     let mut commands: Vec<Vec<String>> = manager.refresh.iter().map(|line| words(line)).collect();
     commands.push([words(manager.install), words(&packages)].concat());
-    Ok(Some(Plan { missing: names, commands }))
+    Ok(Some(Plan {
+        missing: names,
+        commands,
+    }))
 }
 
 /// Installs what is missing: says what, asks unless `yes`, and uses sudo where this is not root.
@@ -100,7 +113,9 @@ pub fn run(ui: &Ui, yes: bool, want_source: bool) -> Result<()> {
     ui.say(&format!("setup: {one_line}"));
     let may = root || version("sudo", "--version").is_some();
     if !may || !(yes || ui.ask("Run this now?")) {
-        return Err(Error::rig("something is missing on this host").hint(format!("run: {one_line}")));
+        return Err(
+            Error::rig("something is missing on this host").hint(format!("run: {one_line}"))
+        );
     }
     for command in &plan.commands {
         install(command, root).map_err(|e| e.hint(format!("run: {one_line}")))?;
@@ -118,8 +133,11 @@ fn verify() -> Result<()> {
     if still.is_empty() {
         return Ok(());
     }
-    Err(Error::rig(format!("still missing after the installation: {}", still.join(", ")))
-        .hint("`lab doctor` shows what this host has"))
+    Err(Error::rig(format!(
+        "still missing after the installation: {}",
+        still.join(", ")
+    ))
+    .hint("`lab doctor` shows what this host has"))
 }
 
 fn install(command: &[String], root: bool) -> Result<()> {
@@ -136,13 +154,21 @@ fn install(command: &[String], root: bool) -> Result<()> {
         .stdin(Stdio::inherit())
         .status()
         .doing(doing)?;
-    if status.success() { Ok(()) } else { Err(Error::rig(status.to_string()).doing(doing())) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::rig(status.to_string()).doing(doing()))
+    }
 }
 
 /// The plan as one line to copy.
 pub fn one_line(plan: &Plan, root: bool) -> String {
     let sudo = if root { "" } else { "sudo " };
-    plan.commands.iter().map(|c| format!("{sudo}{}", c.join(" "))).collect::<Vec<_>>().join(" && ")
+    plan.commands
+        .iter()
+        .map(|c| format!("{sudo}{}", c.join(" ")))
+        .collect::<Vec<_>>()
+        .join(" && ")
 }
 
 #[cfg(test)]
@@ -150,19 +176,35 @@ mod tests {
     use super::*;
 
     fn some_tools() -> Vec<&'static Tool> {
-        TOOLS.iter().filter(|t| ["libelf", "qemu-system-x86_64"].contains(&t.name)).collect()
+        TOOLS
+            .iter()
+            .filter(|t| ["libelf", "qemu-system-x86_64"].contains(&t.name))
+            .collect()
     }
 
     #[test]
     fn each_manager_gets_its_own_package_names() {
-        let line = |manager| one_line(&make_plan(&some_tools(), true, Some(manager)).unwrap().unwrap(), false);
+        let line = |manager| {
+            one_line(
+                &make_plan(&some_tools(), true, Some(manager))
+                    .unwrap()
+                    .unwrap(),
+                false,
+            )
+        };
         assert_eq!(
             line(0),
             "sudo apt-get update && sudo apt-get install -y --no-install-recommends libelf-dev \
              qemu-system-x86 linux-source-6.12"
         );
-        assert_eq!(line(1), "sudo dnf install -y elfutils-libelf-devel qemu-system-x86-core");
-        assert_eq!(line(2), "sudo pacman -S --needed --noconfirm libelf qemu-system-x86");
+        assert_eq!(
+            line(1),
+            "sudo dnf install -y elfutils-libelf-devel qemu-system-x86-core"
+        );
+        assert_eq!(
+            line(2),
+            "sudo pacman -S --needed --noconfirm libelf qemu-system-x86"
+        );
     }
 
     #[test]
@@ -170,6 +212,9 @@ mod tests {
         assert_eq!(make_plan(&[], false, None).unwrap(), None);
         assert_eq!(make_plan(&[], true, Some(1)).unwrap(), None);
         let error = make_plan(&some_tools(), false, None).unwrap_err();
-        assert!(error.to_string().contains("libelf, qemu-system-x86_64"), "{error}");
+        assert!(
+            error.to_string().contains("libelf, qemu-system-x86_64"),
+            "{error}"
+        );
     }
 }

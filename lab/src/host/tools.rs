@@ -30,18 +30,61 @@ pub enum Probe {
 
 /// All of them, in the order in which a run needs them.
 pub const TOOLS: &[Tool] = &[
-    tool("make", "builds kernels", Probe::Program("make", "--version"), ["make", "make", "make"]),
-    tool("gcc", "builds kernels", Probe::Program("gcc", "--version"), ["gcc", "gcc", "gcc"]),
-    tool("ld", "links kernels", Probe::Program("ld", "--version"), ["binutils", "binutils", "binutils"]),
-    tool("flex", "builds kernels", Probe::Program("flex", "--version"), ["flex", "flex", "flex"]),
-    tool("bison", "builds kernels", Probe::Program("bison", "--version"), ["bison", "bison", "bison"]),
-    tool("bc", "builds kernels", Probe::Program("bc", "--version"), ["bc", "bc", "bc"]),
-    tool("perl", "builds kernels", Probe::Program("perl", "--version"), ["perl", "perl", "perl"]),
-    tool("xz", "packs kernels", Probe::Program("xz", "--version"), ["xz-utils", "xz", "xz"]),
+    tool(
+        "make",
+        "builds kernels",
+        Probe::Program("make", "--version"),
+        ["make", "make", "make"],
+    ),
+    tool(
+        "gcc",
+        "builds kernels",
+        Probe::Program("gcc", "--version"),
+        ["gcc", "gcc", "gcc"],
+    ),
+    tool(
+        "ld",
+        "links kernels",
+        Probe::Program("ld", "--version"),
+        ["binutils", "binutils", "binutils"],
+    ),
+    tool(
+        "flex",
+        "builds kernels",
+        Probe::Program("flex", "--version"),
+        ["flex", "flex", "flex"],
+    ),
+    tool(
+        "bison",
+        "builds kernels",
+        Probe::Program("bison", "--version"),
+        ["bison", "bison", "bison"],
+    ),
+    tool(
+        "bc",
+        "builds kernels",
+        Probe::Program("bc", "--version"),
+        ["bc", "bc", "bc"],
+    ),
+    tool(
+        "perl",
+        "builds kernels",
+        Probe::Program("perl", "--version"),
+        ["perl", "perl", "perl"],
+    ),
+    tool(
+        "xz",
+        "packs kernels",
+        Probe::Program("xz", "--version"),
+        ["xz-utils", "xz", "xz"],
+    ),
     tool(
         "libelf",
         "headers for objtool",
-        Probe::File(&["/usr/include/libelf.h", "/usr/include/x86_64-linux-gnu/libelf.h"]),
+        Probe::File(&[
+            "/usr/include/libelf.h",
+            "/usr/include/x86_64-linux-gnu/libelf.h",
+        ]),
         ["libelf-dev", "elfutils-libelf-devel", "libelf"],
     ),
     tool(
@@ -91,7 +134,13 @@ const fn tool(
     probe: Probe,
     packages: [&'static str; 3],
 ) -> Tool {
-    Tool { name, purpose, probe, optional: false, packages }
+    Tool {
+        name,
+        purpose,
+        probe,
+        optional: false,
+        packages,
+    }
 }
 
 impl Tool {
@@ -99,9 +148,10 @@ impl Tool {
     pub fn found(&self) -> Option<String> {
         match &self.probe {
             Probe::Program(program, argument) => version(program, argument),
-            Probe::File(paths) => {
-                paths.iter().find(|p| Path::new(p).exists()).map(|p| (*p).to_owned())
-            }
+            Probe::File(paths) => paths
+                .iter()
+                .find(|p| Path::new(p).exists())
+                .map(|p| (*p).to_owned()),
         }
     }
 }
@@ -119,5 +169,11 @@ pub fn version(program: &str, argument: &str) -> Option<String> {
         .ok()?;
     let words = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&words);
-    Some(text.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or("there").to_owned())
+    Some(
+        text.lines()
+            .map(str::trim)
+            .find(|l| !l.is_empty())
+            .unwrap_or("there")
+            .to_owned(),
+    )
 }

@@ -12,6 +12,10 @@ use lab_core::verdict::{Line, RunName, RunRecord};
 use lab_wire::{GuestJob, PROTOCOL};
 use std::path::Path;
 
+/// A guest's threads get this part of the drain limit before they count as stuck: the agent may take four times that
+/// to say so, and must be done before the machine is taken down.
+const DRAIN_PARTS: u32 = 5;
+
 impl Corridor<'_> {
     /// The job that boots a kernel for the `number`th time.
     pub(super) fn boot_job(
@@ -27,6 +31,7 @@ impl Corridor<'_> {
         let limits = profile.limits();
         BootJob {
             kernel: kernel.to_owned(),
+            cache: self.cache.to_owned(),
             label: self.label(patch, &profile.name),
             machine: profile.machine(self.manifest().host.accel),
             append: profile.kernel_args.clone(),
@@ -34,7 +39,7 @@ impl Corridor<'_> {
                 protocol: PROTOCOL,
                 scenarios: profile.scenarios(seed, options.seconds),
                 sysctl: profile.sysctl.clone(),
-                drain_seconds: limits.drain,
+                drain_seconds: limits.drain.div_ceil(DRAIN_PARTS),
             },
             limits,
             until_hit,
@@ -65,7 +70,11 @@ impl Corridor<'_> {
         let boot = self.boot_job(profile, patch, kernel, number, until_hit);
         if !is_final(&out)? {
             let label = format!("boot {} #{number}", self.label(patch, &profile.name));
-            let job = Job { format: JOB_FORMAT, out: out.clone(), work: Work::Boot(boot.clone()) };
+            let job = Job {
+                format: JOB_FORMAT,
+                out: out.clone(),
+                work: Work::Boot(boot.clone()),
+            };
             self.exec.run(&job, &label).await?;
             self.go_on()?;
         }

@@ -26,7 +26,13 @@ impl Corridor<'_> {
         if known.iter().any(|k| k.remembered.as_deref() == Some(&name)) {
             return Ok(());
         }
-        file::append_json(&path, &RunRecord { remembered: Some(name), ..record.clone() })
+        file::append_json(
+            &path,
+            &RunRecord {
+                remembered: Some(name),
+                ..record.clone()
+            },
+        )
     }
 
     /// Controls of earlier sets for this base under this profile, newest last. `key` is the base
@@ -35,13 +41,18 @@ impl Corridor<'_> {
         let boot = self.boot_job(profile, 0, &PathBuf::new(), 0, false);
         let (mut known, _) = file::read_lines::<RunRecord>(&self.control_file(key, &boot)?)?;
         let own = format!("{}/", self.manifest().set);
-        known.retain(|k| k.remembered.as_deref().is_none_or(|from| !from.starts_with(&own)));
+        known.retain(|k| {
+            k.remembered
+                .as_deref()
+                .is_none_or(|from| !from.starts_with(&own))
+        });
         Ok(known)
     }
 
     fn control_file(&self, key: &str, boot: &BootJob) -> Result<PathBuf> {
         let mut same = boot.clone();
         same.kernel = PathBuf::new();
+        same.cache = PathBuf::new();
         same.label.clear();
         same.until_hit = false;
         for scenario in &mut same.guest.scenarios {
@@ -57,7 +68,12 @@ impl Corridor<'_> {
         }
         let folder = self.cache.join("controls");
         std::fs::create_dir_all(&folder)?;
-        let name: String = digest.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect();
+        let name: String = digest
+            .finalize()
+            .iter()
+            .take(16)
+            .map(|b| format!("{b:02x}"))
+            .collect();
         Ok(folder.join(format!("{name}.jsonl")))
     }
 }

@@ -55,7 +55,13 @@ impl Corridor<'_> {
         Ok(report)
     }
 
-    fn remember_build(&self, id: &str, profile: &Profile, patch: u32, report: &BuildReport) -> Result<()> {
+    fn remember_build(
+        &self,
+        id: &str,
+        profile: &Profile,
+        patch: u32,
+        report: &BuildReport,
+    ) -> Result<()> {
         self.remember(&Line::Build(BuildRecord {
             format: LEDGER_FORMAT,
             id: id.to_owned(),
@@ -92,9 +98,14 @@ impl Corridor<'_> {
 /// it speaks of is still in the cache.
 fn is_final(report: &BuildReport) -> bool {
     match &report.outcome {
-        BuildOutcome::Built => report.kernel.as_ref().is_some_and(|k| k.join("bzImage").is_file()),
+        BuildOutcome::Built => report
+            .kernel
+            .as_ref()
+            .is_some_and(|k| k.join("bzImage").is_file()),
         BuildOutcome::Broken { .. } | BuildOutcome::ConfigLost { .. } => true,
-        BuildOutcome::RigFailed { .. } | BuildOutcome::TimedOut | BuildOutcome::Interrupted => false,
+        BuildOutcome::RigFailed { .. } | BuildOutcome::TimedOut | BuildOutcome::Interrupted => {
+            false
+        }
     }
 }
 

@@ -23,12 +23,19 @@ pub(super) struct Evidence {
 impl Corridor<'_> {
     /// Walks one profile. Only a stop is an error; rig trouble stands in what is returned.
     pub(super) async fn walk(&self, profile: &Profile) -> Result<ProfileVerdict> {
-        let mut evidence = Evidence { base: Vec::new(), tip: Vec::new(), trouble: Vec::new() };
+        let mut evidence = Evidence {
+            base: Vec::new(),
+            tip: Vec::new(),
+            trouble: Vec::new(),
+        };
         if let Err(error) = self.gather(profile, &mut evidence).await {
             evidence.trouble.push(trouble_of(error)?);
         }
         let mut verdict = self.judged(profile, &evidence);
-        if let Err(error) = self.name_first_bad(profile, &evidence, &mut verdict.findings).await {
+        if let Err(error) = self
+            .name_first_bad(profile, &evidence, &mut verdict.findings)
+            .await
+        {
             verdict.trouble.push(trouble_of(error)?);
         }
         Ok(verdict)
@@ -36,7 +43,7 @@ impl Corridor<'_> {
 
     async fn gather(&self, profile: &Profile, evidence: &mut Evidence) -> Result<()> {
         let options = &self.manifest().options;
-        let key = build::key(&self.build_job(profile, 0))?;
+        let key = build::key(&self.build_job(profile, 0), &self.stop).await?;
         evidence.base = self.controls(profile, &key)?;
         if let Some(control) = evidence.base.last() {
             self.ui.say(&format!(
@@ -56,7 +63,13 @@ impl Corridor<'_> {
         loop {
             let (tip, base) = (refs(&evidence.tip), refs(&evidence.base));
             let most = options.most_runs.max(options.runs);
-            match need(&tip, &base, options.runs, most + remembered, options.confidence) {
+            match need(
+                &tip,
+                &base,
+                options.runs,
+                most + remembered,
+                options.confidence,
+            ) {
                 Need::Nothing => return Ok(()),
                 Need::Base => {
                     base_boots += 1;
@@ -112,10 +125,17 @@ impl Corridor<'_> {
         evidence: &mut Evidence,
         number: u32,
     ) -> Result<Option<RunRecord>> {
-        let Some(built) = self.built(profile, self.tip(), evidence).await? else { return Ok(None) };
+        let Some(built) = self.built(profile, self.tip(), evidence).await? else {
+            return Ok(None);
+        };
         // Where the base has findings of its own, the first hit may be one of those: the run goes on.
-        let base_is_quiet = evidence.base.iter().all(|run| run.findings().next().is_none());
-        self.boot(profile, self.tip(), &built, number, base_is_quiet).await.map(Some)
+        let base_is_quiet = evidence
+            .base
+            .iter()
+            .all(|run| run.findings().next().is_none());
+        self.boot(profile, self.tip(), &built, number, base_is_quiet)
+            .await
+            .map(Some)
     }
 
     /// The kernel of a patch; where there is none, the trouble is noted, with the patch that begins it.
@@ -151,7 +171,9 @@ impl Corridor<'_> {
     pub(super) fn does_not_build(&self, patch: u32, report: &BuildReport) -> Trouble {
         match &report.outcome {
             BuildOutcome::RigFailed { .. } | BuildOutcome::TimedOut | BuildOutcome::Interrupted => {
-                Trouble::Rig { reason: format!("{}: {}", self.label(patch, ""), said(&report.outcome)) }
+                Trouble::Rig {
+                    reason: format!("{}: {}", self.label(patch, ""), said(&report.outcome)),
+                }
             }
             outcome => Trouble::DoesNotBuild {
                 patch,
@@ -185,7 +207,9 @@ impl Corridor<'_> {
         findings: &mut [lab_core::verdict::Judged],
     ) -> Result<()> {
         for finding in findings.iter_mut().filter(|f| f.call == Call::Regression) {
-            finding.first_bad = self.first_bad(profile, evidence, &finding.signature).await?;
+            finding.first_bad = self
+                .first_bad(profile, evidence, &finding.signature)
+                .await?;
         }
         Ok(())
     }
@@ -196,14 +220,19 @@ fn refs(runs: &[RunRecord]) -> Vec<&RunRecord> {
 }
 
 fn workload_seconds(runs: &[&RunRecord]) -> f64 {
-    runs.iter().flat_map(|run| &run.scenarios).map(|s| s.seconds).sum()
+    runs.iter()
+        .flat_map(|run| &run.scenarios)
+        .map(|s| s.seconds)
+        .sum()
 }
 
 /// Runs that the rig spoilt make the verdict a poorer one; they are said, not swept up.
 fn rig_trouble(runs: &[&RunRecord]) -> Vec<Trouble> {
     runs.iter()
         .filter(|run| !run.counts())
-        .map(|run| Trouble::Rig { reason: format!("run {}: {:?}", run.id, run.outcome) })
+        .map(|run| Trouble::Rig {
+            reason: format!("run {}: {:?}", run.id, run.outcome),
+        })
         .collect()
 }
 
@@ -216,13 +245,17 @@ fn not_run(runs: &[&RunRecord]) -> Vec<Trouble> {
         .collect();
     said.sort();
     said.dedup();
-    said.into_iter().map(|reason| Trouble::NotRun { reason }).collect()
+    said.into_iter()
+        .map(|reason| Trouble::NotRun { reason })
+        .collect()
 }
 
 /// A rig's failure is part of the verdict; a stop, a wrong input or a fault of the lab ends the run.
 fn trouble_of(error: Error) -> Result<Trouble> {
     match error.exit() {
-        Exit::CannotTell => Ok(Trouble::Rig { reason: error.to_string() }),
+        Exit::CannotTell => Ok(Trouble::Rig {
+            reason: error.to_string(),
+        }),
         _ => Err(error),
     }
 }

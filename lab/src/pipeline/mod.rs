@@ -46,10 +46,19 @@ impl<'a> Corridor<'a> {
     ) -> Result<Self> {
         let (lines, torn) = set.ledger()?;
         if torn > 0 {
-            ui.say(&format!("{torn} torn lines of the ledger skipped; what they told is read again"));
+            ui.say(&format!(
+                "{torn} torn lines of the ledger skipped; what they told is read again"
+            ));
         }
         let known = lines.iter().map(|line| line_id(line).to_owned()).collect();
-        Ok(Self { set, exec, ui, cache, stop, known: Mutex::new(known) })
+        Ok(Self {
+            set,
+            exec,
+            ui,
+            cache,
+            stop,
+            known: Mutex::new(known),
+        })
     }
 
     /// Walks every profile and writes `verdict.json`.
@@ -93,7 +102,9 @@ impl<'a> Corridor<'a> {
     }
 
     fn subject(&self, patch: u32) -> &str {
-        patch.checked_sub(1).map_or("base", |index| &self.manifest().patches[index as usize].subject)
+        patch.checked_sub(1).map_or("base", |index| {
+            &self.manifest().patches[index as usize].subject
+        })
     }
 
     /// `base rt` or `patch 3/4 rt`.
@@ -115,7 +126,11 @@ impl<'a> Corridor<'a> {
     }
 
     fn go_on(&self) -> Result<()> {
-        if self.stop.level() > Level::Run { Err(Error::interrupted()) } else { Ok(()) }
+        if self.stop.level() > Level::Run {
+            Err(Error::interrupted())
+        } else {
+            Ok(())
+        }
     }
 }
 

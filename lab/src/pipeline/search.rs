@@ -25,7 +25,10 @@ impl Corridor<'_> {
         let mut runs: BTreeMap<u32, Vec<RunRecord>> = BTreeMap::new();
         runs.insert(0, evidence.base.clone());
         runs.insert(self.tip(), evidence.tip.clone());
-        let until_hit = evidence.base.iter().all(|run| run.findings().next().is_none());
+        let until_hit = evidence
+            .base
+            .iter()
+            .all(|run| run.findings().next().is_none());
         let mut broken: Vec<u32> = Vec::new();
         loop {
             let bisect = self.weigh(&runs, &broken, signature);
@@ -46,7 +49,12 @@ impl Corridor<'_> {
         }
     }
 
-    fn weigh(&self, runs: &BTreeMap<u32, Vec<RunRecord>>, broken: &[u32], signature: &str) -> Bisect {
+    fn weigh(
+        &self,
+        runs: &BTreeMap<u32, Vec<RunRecord>>,
+        broken: &[u32],
+        signature: &str,
+    ) -> Bisect {
         let mut bisect = Bisect::new(self.tip(), self.manifest().options.confidence);
         let ground = ground(signature, runs.values().flatten());
         for (patch, runs) in runs {
@@ -77,9 +85,18 @@ impl Corridor<'_> {
             .collect();
         let run = runs
             .get(&patch)
-            .and_then(|all| all.iter().find(|r| r.findings().any(|s| s.signature == signature)))
+            .and_then(|all| {
+                all.iter()
+                    .find(|r| r.findings().any(|s| s.signature == signature))
+            })
             .map(|run| run.id.clone());
-        Some(FirstBad { patch, subject: self.subject(patch).to_owned(), probability, seen, run })
+        Some(FirstBad {
+            patch,
+            subject: self.subject(patch).to_owned(),
+            probability,
+            seen,
+            run,
+        })
     }
 
     /// The first patch that does not build, when the whole series does not: by halving, since the base

@@ -17,7 +17,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         temp.write_all(bytes)?;
         temp.as_file().sync_all()?;
         // A temporary file is private to its owner; a result is for whoever may read the folder.
-        fs::set_permissions(temp.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        fs::set_permissions(
+            temp.path(),
+            std::os::unix::fs::PermissionsExt::from_mode(0o644),
+        )?;
         temp.persist(path).map_err(|e| e.error)?;
         File::open(folder)?.sync_all()
     })()
@@ -52,7 +55,11 @@ pub fn append_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     let mut line = serde_json::to_vec(value).map_err(|e| Error::internal(e.to_string()))?;
     line.push(b'\n');
     (|| -> std::io::Result<()> {
-        let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .append(true)
+            .open(path)?;
         if file.seek(SeekFrom::End(0))? > 0 {
             file.seek(SeekFrom::End(-1))?;
             let mut last = [0];
@@ -116,8 +123,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
         fs::write(&path, "{\"a\":").unwrap();
-        let error = read_json::<serde_json::Value>(&path).unwrap_err().to_string();
+        let error = read_json::<serde_json::Value>(&path)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("x.json"), "{error}");
-        assert!(read_json::<u32>(&folder.path().join("none")).unwrap().is_none());
+        assert!(
+            read_json::<u32>(&folder.path().join("none"))
+                .unwrap()
+                .is_none()
+        );
     }
 }

@@ -58,7 +58,10 @@ pub struct ProfileLine {
 impl ProfileLine {
     /// The line of a profile.
     pub fn of(profile: &Profile) -> Self {
-        Self { name: profile.name.clone(), digest: profile.digest() }
+        Self {
+            name: profile.name.clone(),
+            digest: profile.digest(),
+        }
     }
 }
 

@@ -49,10 +49,15 @@ impl Set {
             }
         };
         for sub in ["builds", "runs"] {
-            fs::create_dir(folder.join(sub)).doing(|| format!("make {}", folder.join(sub).display()))?;
+            fs::create_dir(folder.join(sub))
+                .doing(|| format!("make {}", folder.join(sub).display()))?;
         }
         file::write_json(&folder.join("manifest.json"), &manifest)?;
-        Ok(Self { _lock: Some(lock(&folder)?), folder, manifest })
+        Ok(Self {
+            _lock: Some(lock(&folder)?),
+            folder,
+            manifest,
+        })
     }
 
     /// Opens a set to go on with it: nobody else may write to it meanwhile.
@@ -73,7 +78,10 @@ impl Set {
         let folder = find(results, name)?;
         let path = folder.join("manifest.json");
         let manifest: Manifest = file::read_json(&path)?.ok_or_else(|| {
-            Error::usage(format!("{} is no result set: it has no manifest.json", folder.display()))
+            Error::usage(format!(
+                "{} is no result set: it has no manifest.json",
+                folder.display()
+            ))
         })?;
         if manifest.format > MANIFEST_FORMAT {
             return Err(Error::usage(format!(
@@ -83,7 +91,11 @@ impl Set {
             ))
             .hint("use the lab that wrote it, or a newer one"));
         }
-        Ok(Self { folder, manifest, _lock: None })
+        Ok(Self {
+            folder,
+            manifest,
+            _lock: None,
+        })
     }
 
     /// Its folder.
@@ -126,8 +138,11 @@ fn lock(folder: &Path) -> Result<Flock<File>> {
     let path = folder.join(".lock");
     let file = File::create(&path).doing(|| format!("make {}", path.display()))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
-        Error::usage(format!("{} is being written by another lab", folder.display()))
-            .hint("wait for it, or stop it first")
+        Error::usage(format!(
+            "{} is being written by another lab",
+            folder.display()
+        ))
+        .hint("wait for it, or stop it first")
     })
 }
 
@@ -159,9 +174,18 @@ fn find(results: &Path, name: &str) -> Result<PathBuf> {
     let matching: Vec<&String> = all.iter().filter(|n| n.starts_with(name)).collect();
     match matching.as_slice() {
         [one] => Ok(results.join(one)),
-        [] => Err(Error::usage(format!("there is no set {name} in {}", results.display()))
-            .hint("`lab ls` lists them; --results DIR looks elsewhere")),
-        several => Err(Error::usage(format!("{name} may be any of {} sets", several.len()))
-            .hint(several.iter().map(|s| s.as_str()).collect::<Vec<_>>().join("  "))),
+        [] => Err(
+            Error::usage(format!("there is no set {name} in {}", results.display()))
+                .hint("`lab ls` lists them; --results DIR looks elsewhere"),
+        ),
+        several => Err(
+            Error::usage(format!("{name} may be any of {} sets", several.len())).hint(
+                several
+                    .iter()
+                    .map(|s| s.as_str())
+                    .collect::<Vec<_>>()
+                    .join("  "),
+            ),
+        ),
     }
 }

@@ -32,17 +32,36 @@ impl Choice {
     /// The lab's own tree under `cache`, made from the distribution's package, or from a download in the cache.
     pub fn in_cache(cache: PathBuf) -> Self {
         let package = format!("/usr/src/linux-source-{DEFAULT_KERNEL}.tar.xz");
-        let downloaded = cache.join(format!("trees/linux-{DEFAULT_KERNEL}.tar.xz"));
-        Self {
+        let mut choice = Self {
             cache,
-            tarballs: vec![package.into(), downloaded],
             ..Self::default()
-        }
+        };
+        choice.tarballs = vec![package.into(), choice.download()];
+        choice
     }
 
     /// The lab's own tree, there or not.
     pub fn own(&self) -> PathBuf {
         self.cache.join(format!("trees/linux-{DEFAULT_KERNEL}.git"))
+    }
+
+    /// Somebody names a tree.
+    pub fn is_named(&self) -> bool {
+        self.named().is_some()
+    }
+
+    /// The tarball that the lab's own tree would be made from.
+    pub fn tarball(&self) -> Option<&Path> {
+        self.tarballs
+            .iter()
+            .map(PathBuf::as_path)
+            .find(|path| path.is_file())
+    }
+
+    /// Where a downloaded tarball goes.
+    pub fn download(&self) -> PathBuf {
+        self.cache
+            .join(format!("trees/linux-{DEFAULT_KERNEL}.tar.xz"))
     }
 
     fn named(&self) -> Option<(Origin, &Path)> {
@@ -100,8 +119,7 @@ pub fn locate(choice: &Choice, stop: &Stop, progress: &mut dyn FnMut(Progress)) 
     }
     let own = choice.own();
     if !own.exists() {
-        let tarball = choice.tarballs.iter().find(|path| path.is_file());
-        let tarball = tarball.ok_or_else(|| nothing_to_import(choice))?;
+        let tarball = choice.tarball().ok_or_else(|| nothing_to_import(choice))?;
         import(tarball, &own, stop, progress)?;
     }
     Tree::open(&own, Origin::Own)

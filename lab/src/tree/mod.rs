@@ -8,6 +8,7 @@ mod apply;
 mod directory;
 mod import;
 mod locate;
+mod obtain;
 mod pack;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -17,4 +18,5 @@ mod version;
 pub use apply::{Options, Verdict, apply, refusal_error, try_apply};
 pub use import::{Progress, import};
 pub use locate::{Choice, DEFAULT_KERNEL, Origin, Tree, locate};
+pub use obtain::{look, obtain, wants_source};
 pub use version::kernel_version;

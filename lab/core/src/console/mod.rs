@@ -46,5 +46,21 @@ pub fn complete(heard: Vec<Heard>) -> Vec<Finding> {
         .collect()
 }
 
+/// What the kernel's hung-task detector would say of a stack that was read from /proc/PID/stack (innermost first), so
+/// that the agent's report of a task and the console's meet under one signature. `None` for a stack without a name.
+pub fn hung(comm: &str, tid: i32, stack: &[String]) -> Option<Finding> {
+    let mut text = format!(
+        "INFO: task {comm}:{tid} blocked for more than 60 seconds.\nCall Trace:\n <TASK>\n"
+    );
+    for line in stack {
+        // /proc/PID/stack puts «[<0>] » before each frame.
+        let frame = line.rsplit("] ").next().unwrap_or(line).trim();
+        text += &format!(" {frame}\n");
+    }
+    text += " </TASK>\n";
+    let finding = read(text.as_bytes()).into_iter().next()?;
+    finding.function.is_some().then_some(finding)
+}
+
 #[cfg(test)]
 mod tests;

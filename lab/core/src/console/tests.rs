@@ -495,3 +495,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_stack_from_proc_meets_the_console_s_own_report() {
+    let console = "[   63.1][   T21] INFO: task lab-w3:77 blocked for more than 20 seconds.\n\
+        [   63.1][   T21]       Not tainted 6.12.117 #1\n\
+        [   63.1][   T21] task:lab-w3 state:D stack:0 pid:77 tgid:1 ppid:0 flags:0x00004002\n\
+        [   63.1][   T21] Call Trace:\n[   63.1][   T21]  <TASK>\n\
+        [   63.1][   T21]  __schedule+0x3f0/0xa10\n[   63.1][   T21]  schedule+0x27/0xf0\n\
+        [   63.1][   T21]  d_alloc_parallel+0x3f1/0x4d0\n[   63.1][   T21]  __lookup_slow+0x6a/0x170\n\
+        [   63.1][   T21]  </TASK>\n";
+    let stack = [
+        "[<0>] d_alloc_parallel+0x3f1/0x4d0",
+        "[<0>] __lookup_slow+0x6a/0x170",
+    ];
+    let own = hung("lab-w9", 99, &stack.map(str::to_owned)).unwrap();
+    assert_eq!(own.function.as_deref(), Some("d_alloc_parallel"));
+    assert_eq!(own.signature, read(console.as_bytes())[0].signature);
+    assert_eq!(hung("x", 1, &[]), None);
+}

@@ -2,6 +2,7 @@
 //! From the raw record of one boot to its line in the ledger.
 
 use super::{LEDGER_FORMAT, RunRecord, ScenarioRecord, Sighting};
+use crate::console::hung;
 use crate::finding::{Class, Finding, Weight};
 use crate::job::{BootJob, Recording};
 use crate::outcome::BootOutcome;
@@ -21,30 +22,23 @@ pub struct RunName {
 }
 
 /// The findings of a boot that no console line tells: threads that never stopped, wrong answers, and an
-/// end that is itself the finding. `guilty` names the function that matters in a stack, innermost first.
+/// end that is itself the finding.
 pub fn beyond_console(
     job: &BootJob,
     outcome: &BootOutcome,
     events: &[FromGuest],
     console: &[Finding],
-    guilty: impl Fn(&[String]) -> Option<String>,
 ) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     for event in events {
         let finding = match &event.event {
             Event::Stuck {
-                op, stack, wchan, ..
-            } => {
-                let function =
-                    guilty(stack).or_else(|| Some(wchan.clone()).filter(|w| w.len() > 1));
-                let place = function.clone().unwrap_or_else(|| op.clone());
-                make(
-                    Class::HungTask,
-                    format!("INFO: task hung in {place}"),
-                    function,
-                    event.t_ms,
-                )
-            }
+                comm,
+                tid,
+                op,
+                stack,
+                ..
+            } => stuck(comm, *tid, op, stack, event.t_ms),
             Event::Wrong { index, oracle, .. } => {
                 let scenario = scenario_name(job, *index);
                 make(
@@ -73,6 +67,26 @@ pub fn beyond_console(
         ));
     }
     found
+}
+
+/// A thread that never stopped: certain, where the console's line on the same task is a suspicion.
+fn stuck(comm: &str, tid: i32, op: &str, stack: &[String], t_ms: u64) -> Finding {
+    let Some(named) = hung(comm, tid, stack) else {
+        return make(
+            Class::HungTask,
+            format!("INFO: task hung in {op}"),
+            None,
+            t_ms,
+        );
+    };
+    Finding {
+        weight: Weight::Finding,
+        start: 0,
+        end: 0,
+        torn: false,
+        time: Some(t_ms as f64 / 1000.0),
+        ..named
+    }
 }
 
 /// An end that is a finding by itself, where nothing else was said.
