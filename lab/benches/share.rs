@@ -16,20 +16,33 @@ const GOAL: f64 = 0.03;
 
 fn main() -> ExitCode {
     // Cargo hands «--bench» to every benchmark.
-    let words: Vec<String> = std::env::args().skip(1).filter(|w| !w.starts_with("--")).collect();
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|w| !w.starts_with("--"))
+        .collect();
     let profile = words.first().map_or("rt", String::as_str);
     let seconds = words.get(1).map_or("20", String::as_str);
     let folder = tempfile::tempdir().expect("a folder for results");
     // Brings the base's control into memory, if it is not there yet.
     run(&folder.path().join("first"), profile, seconds, 0);
-    let stamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_secs());
+    let stamp = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(1, |t| t.as_secs());
     let (wall, set) = run(&folder.path().join("second"), profile, seconds, stamp);
     let make = sum(&set.join("builds"), "build.json", "make_seconds");
     let qemu = sum(&set.join("runs"), "recording.json", "seconds");
     let share = (wall - make - qemu) / wall;
     println!("whole run {wall:.1} s, make {make:.1} s, QEMU {qemu:.1} s");
-    println!("the lab's own share: {:.2}% (goal {:.0}%)", share * 100.0, GOAL * 100.0);
-    if make > 0.0 && share <= GOAL { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!(
+        "the lab's own share: {:.2}% (goal {:.0}%)",
+        share * 100.0,
+        GOAL * 100.0
+    );
+    if make > 0.0 && share <= GOAL {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Runs the lab on a patch of its own; gives the wall seconds and the set's folder.
@@ -41,7 +54,14 @@ fn run(folder: &Path, profile: &str, seconds: &str, stamp: u64) -> (f64, PathBuf
     let output = Command::new(env!("CARGO_BIN_EXE_lab"))
         .arg("run")
         .arg(&patch)
-        .args(["--profile", profile, "--seconds", seconds, "--json", "--results"])
+        .args([
+            "--profile",
+            profile,
+            "--seconds",
+            seconds,
+            "--json",
+            "--results",
+        ])
         .arg(folder)
         .stderr(std::process::Stdio::inherit())
         .output()
@@ -54,11 +74,17 @@ fn run(folder: &Path, profile: &str, seconds: &str, stamp: u64) -> (f64, PathBuf
 /// The example's first patch with another word in its comment: the same amount of work, never built before.
 fn series(stamp: u64) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../patches/dcache-wakeup/v2");
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder).expect("the example").flatten().map(|entry| entry.path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .expect("the example")
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     files.sort();
     let text = std::fs::read_to_string(&files[1]).expect("its first patch");
-    text.replacen("[PATCH v2 1/4]", "[PATCH]", 1).replace("+/* Wake everybody", &format!("+/* {stamp}: wake everybody"))
+    text.replacen("[PATCH v2 1/4]", "[PATCH]", 1).replace(
+        "+/* Wake everybody",
+        &format!("+/* {stamp}: wake everybody"),
+    )
 }
 
 fn sum(folder: &Path, file: &str, key: &str) -> f64 {

@@ -172,7 +172,7 @@ fn disk(cache: &Path) -> Row {
         .ancestors()
         .find(|p| p.exists())
         .unwrap_or(Path::new("/"));
-    let free = statvfs(place).map(|s| s.blocks_available() * s.fragment_size() >> 30);
+    let free = statvfs(place).map(|s| (s.blocks_available() * s.fragment_size()) >> 30);
     match free {
         Ok(free) if free >= DISK_GIB => row(
             "disk",

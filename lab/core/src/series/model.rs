@@ -153,6 +153,7 @@ pub struct HunkLine {
     /// Context, removed or added.
     pub kind: LineKind,
     /// Its bytes with the newline, if it has one (`\ No newline at end of file` takes it away).
+    #[serde(with = "as_text")]
     pub text: Vec<u8>,
 }
 
@@ -166,4 +167,52 @@ pub enum LineKind {
     Remove,
     /// Comes.
     Add,
+}
+
+/// Bytes that are nearly always text: a string in JSON where they are UTF-8, else a list of numbers. Nothing is lost, and
+/// `series.json` can be read by people.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => to.serialize_str(text),
+            Err(_) => to.collect_seq(bytes),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        Ok(match Either::deserialize(from)? {
+            Either::Text(text) => text.into_bytes(),
+            Either::Bytes(bytes) => bytes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hunk_line_comes_back_from_json_whatever_its_bytes() {
+        for (text, json) in [
+            (&b"\tint x;\n"[..], r#""\tint x;\n""#),
+            (b"\xff\n", "[255,10]"),
+        ] {
+            let line = HunkLine {
+                kind: LineKind::Add,
+                text: text.to_vec(),
+            };
+            let said = serde_json::to_string(&line).unwrap();
+            assert_eq!(said, format!(r#"{{"kind":"add","text":{json}}}"#));
+            assert_eq!(serde_json::from_str::<HunkLine>(&said).unwrap(), line);
+        }
+    }
 }
