@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 /// Objects assumed for a kernel nobody has built here yet.
-const FIRST_GUESS: u32 = 2000;
+const FIRST_GUESS: u32 = 2400;
 /// Objects assumed for a rebuild when none was seen yet.
 const PART_GUESS: u32 = 60;
 
