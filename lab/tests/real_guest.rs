@@ -79,7 +79,7 @@ const TRIALS: &[Trial] = &[
         left.recording.outcome == BootOutcome::EarlyPowerOff
             && left.found(Class::Reboot, "unexpected power off")
     }),
-    trial("flood", 12, Blame::Nobody, |left| {
+    trial("flood", 30, Blame::Nobody, |left| {
         let kept = left.out.join("console.log").metadata().unwrap().len();
         let limit = u64::from(CONSOLE_MIB) << 20;
         left.recording.outcome == BootOutcome::Completed

@@ -144,30 +144,34 @@ fn spin() {
 fn flood(worker: &Worker<'_>) {
     write_to("/proc/sys/kernel/printk_devkmsg", "on\n");
     write_to("/proc/sys/kernel/printk", "8\n");
-    let Ok(mut kmsg) = File::options().write(true).open("/dev/kmsg") else {
+    let open = |path| File::options().write(true).open(path);
+    // The log drops what the console is too slow for; the terminal does not.
+    let (Ok(mut kmsg), Ok(mut terminal)) = (open("/dev/kmsg"), open("/dev/console")) else {
         return;
     };
     let line = format!("<4>flood: {}\n", "all work and no play ".repeat(40));
     let mut written = 0;
     while written < FLOOD && !worker.stopped() {
-        match kmsg.write(line.as_bytes()) {
-            Ok(_) => written += line.len() as u64,
-            Err(_) => return,
+        let both = [&mut kmsg, &mut terminal].map(|to| to.write(line.as_bytes()));
+        match both {
+            [Ok(log), Ok(terminal)] => written += (log + terminal) as u64,
+            _ => return,
         }
     }
 }
 
 /// A file as large as the filesystem lets it be: first in large pieces, then in small ones.
 fn fill(worker: &Worker<'_>) {
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND;
+    let flags = libc::O_WRONLY | libc::O_CREAT;
     let Ok(file) = ops::open(dir(worker).fd(), c"filling", flags) else {
         return;
     };
-    let mut file = File::from(file);
-    for size in [1 << 20, 4096, 1] {
-        // Zeros might be kept as a hole.
-        let piece = vec![0xa5; size];
-        while !worker.stopped() && file.write(&piece).is_ok_and(|written| written > 0) {}
+    let (fd, mut at) = (file.as_raw_fd(), 0);
+    for size in [1 << 20, 4096] {
+        // SAFETY: the descriptor is open for as long as the file is.
+        while !worker.stopped() && unsafe { libc::fallocate(fd, 0, at, size) } == 0 {
+            at += size;
+        }
     }
 }
 
