@@ -199,7 +199,7 @@ pub(crate) fn power_off() -> ! {
 /// would be taken for the kernel's.
 pub(crate) fn catch_own_faults() {
     std::panic::set_hook(Box::new(|panic| {
-        last_words(&format!("the agent itself failed: {panic}"));
+        last_words(&panic.to_string());
         power_off();
     }));
     for signal in [
@@ -218,8 +218,8 @@ pub(crate) fn catch_own_faults() {
 fn last_words(text: &str) {
     let words = lab_wire::FromGuest {
         t_ms: boot_ms(),
-        event: lab_wire::Event::Note {
-            text: text.replace('\n', " "),
+        event: lab_wire::Event::Fault {
+            reason: text.replace('\n', " "),
         },
     };
     let mut line = b"\n".to_vec();

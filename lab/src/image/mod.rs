@@ -46,7 +46,7 @@ pub fn initramfs(job: &GuestJob) -> Result<Vec<u8>> {
         .map_err(|error| Error::internal(error.to_string()).doing("write the guest's job"))?;
     let path = JOB_PATH.trim_start_matches('/');
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let mut bytes = base();
+    let mut bytes = bare(AGENT);
     bytes.extend(Archive::new().dir(folder).file(path, 0o644, &json).finish());
     Ok(bytes)
 }
@@ -63,13 +63,14 @@ pub fn describe(initramfs: &[u8], disks: &[Disk]) -> GuestImage {
     }
 }
 
-fn base() -> Vec<u8> {
+/// The constant archive, with any static program as PID 1.
+pub fn bare(init: &[u8]) -> Vec<u8> {
     // The kernel opens /dev/console for PID 1 before anything is mounted.
     let archive = Archive::new().dir("dev").device("dev/console", 0o600, 5, 1);
     let archive = ["proc", "sys", "run", "mnt"]
         .iter()
         .fold(archive, |archive, name| archive.dir(name));
-    archive.file("init", 0o755, AGENT).finish()
+    archive.file("init", 0o755, init).finish()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -125,7 +126,8 @@ mod tests {
     #[test]
     fn cpio_reads_both_archives() {
         let bytes = initramfs(&job(1)).unwrap();
-        let (Some(first), Some(second)) = (listed(&bytes), listed(&bytes[base().len()..])) else {
+        let (Some(first), Some(second)) = (listed(&bytes), listed(&bytes[bare(AGENT).len()..]))
+        else {
             return;
         };
         let names = |text: &str| -> Vec<String> {
@@ -155,7 +157,7 @@ mod tests {
     #[test]
     fn only_the_small_archive_depends_on_the_job() {
         let (one, two) = (initramfs(&job(1)).unwrap(), initramfs(&job(2)).unwrap());
-        let base = base().len();
+        let base = bare(AGENT).len();
         assert_eq!(one[..base], two[..base]);
         assert_ne!(one, two);
         assert!(one.len() - base < 2048);

@@ -6,8 +6,8 @@
 
 use super::Corridor;
 use crate::error::{Error, Result};
-use crate::image;
 use crate::store::file;
+use crate::{image, vm};
 use lab_core::job::BootJob;
 use lab_core::profile::Profile;
 use lab_core::verdict::RunRecord;
@@ -63,6 +63,7 @@ impl Corridor<'_> {
         digest.update(key);
         digest.update(text);
         digest.update(image::AGENT);
+        digest.update(vm::MACHINE);
         for tool in &self.manifest().host.tools {
             digest.update(tool);
         }

@@ -18,6 +18,10 @@ pub(super) struct Inherited {
 /// Denies what an emulator of this kind never needs; see «-sandbox» in qemu(1).
 const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
 
+/// QEMU's machine. On `pc` the routing of PCI interrupts is an ACPI method that the kernel interprets again for each
+/// device; under PREEMPT_RT with lockdep a boot up to the first program then takes 19.8 s of CPU instead of 6.4 s (TCG).
+pub(super) const MACHINE: &str = "q35";
+
 /// All arguments, without the program itself.
 pub(super) fn argv(job: &BootJob, disks: &[PathBuf], inherited: &Inherited) -> Vec<String> {
     let mut argv = Argv::default();
@@ -62,7 +66,7 @@ impl Argv {
 
     fn machine(&mut self, machine: &Machine) {
         let (accel, cpu) = accelerator(machine.accel);
-        self.pair("-machine", "pc");
+        self.pair("-machine", MACHINE);
         self.pair("-accel", accel);
         self.pair("-cpu", cpu);
         self.pair("-smp", machine.cpus);

@@ -20,6 +20,9 @@ pub use probe::{Probe, probe};
 pub use progress::{News, VmProgress};
 pub use qemu::Qemu;
 
+/// QEMU's machine type: part of what makes two boots the same experiment.
+pub const MACHINE: &str = argv::MACHINE;
+
 use crate::error::{Doing, Error, Result};
 use crate::image;
 use crate::stop::{Level, Stop};

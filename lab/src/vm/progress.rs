@@ -53,6 +53,7 @@ fn told(event: &Event) -> String {
         Event::Stuck { comm, op, .. } => format!("{comm} is stuck in {op}"),
         Event::End { ops, .. } => format!("{ops} operations done"),
         Event::Note { text } => text.clone(),
+        Event::Fault { reason } => format!("the agent failed: {reason}"),
         Event::Pong { .. } | Event::Measure { .. } => "running".to_owned(),
         Event::Bye => "powering off".to_owned(),
     }

@@ -179,6 +179,11 @@ pub enum Event {
         /// The words.
         text: String,
     },
+    /// The agent's own code failed (a panic of Rust, not a signal, which a kernel may cause): the guest powers off.
+    Fault {
+        /// What it said of itself.
+        reason: String,
+    },
     /// Last line of all: the guest powers off now.
     Bye,
 }

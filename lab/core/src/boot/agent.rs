@@ -24,6 +24,11 @@ impl Boot {
             Told::End {
                 index, how, ran_ms, ..
             } => self.end(index, &how, ran_ms),
+            Told::Fault { reason } => {
+                let reason = format!("the agent itself failed: {reason}");
+                self.remark(reason.clone());
+                self.conclude(BootOutcome::RigFailed { reason });
+            }
             Told::Bye => self.said_bye = true,
             Told::Progress { .. }
             | Told::Pong { .. }

@@ -293,6 +293,24 @@ fn an_early_power_off_is_one() {
 }
 
 #[test]
+fn a_failure_of_the_agents_own_code_is_the_rigs_unless_the_kernel_panics() {
+    let reason = "panicked at x.rs:1".to_owned();
+    let fault = told(Told::Fault { reason });
+    let ends = vec![
+        (4.0, fault),
+        (4.1, off(ShutdownCause::PowerOff)),
+        (4.2, exited()),
+    ];
+    let reason = "the agent itself failed: panicked at x.rs:1".to_owned();
+    let wanted = BootOutcome::RigFailed { reason };
+    let (_, boot) = check(&job(1), after(running(), ends.clone()), wanted);
+    assert!(boot.facts().remarks[0].contains("x.rs:1"));
+    let mut ends = ends;
+    ends.insert(1, (4.05, Event::Mark(Mark::Panic)));
+    check(&job(1), after(running(), ends), BootOutcome::Panicked);
+}
+
+#[test]
 fn stuck_threads_end_the_boot_with_their_number() {
     let script = after(
         running(),

@@ -109,6 +109,33 @@ pub const SCENARIOS: &[KnownScenario] = &[
     },
 ];
 
+/// A trial of the lab itself; see [`TRIALS`].
+const fn trial(name: &'static str, filesystems: &'static [&'static str]) -> KnownScenario {
+    KnownScenario {
+        name,
+        filesystems,
+        threads: 4,
+        names: 8,
+        dirs: 2,
+        seconds: 20,
+    }
+}
+
+/// The lab's own trials, which end a guest badly on purpose. A profile may name them; nothing lists them among the
+/// scenarios, for they say nothing of a kernel.
+pub const TRIALS: &[KnownScenario] = &[
+    trial("misbehave-panic", &["tmpfs"]),
+    trial("misbehave-hang", &["tmpfs"]),
+    trial("misbehave-mute", &["tmpfs"]),
+    trial("misbehave-reset", &["tmpfs"]),
+    trial("misbehave-off", &["tmpfs"]),
+    trial("misbehave-flood", &["tmpfs"]),
+    trial("misbehave-full", &["tmpfs", "xfs", "ext4"]),
+    trial("misbehave-stuck", &["xfs", "ext4"]),
+    trial("misbehave-die", &["tmpfs"]),
+    trial("misbehave-fault", &["tmpfs"]),
+];
+
 impl Profile {
     /// The configuration to build.
     pub fn config_request(&self) -> ConfigRequest {

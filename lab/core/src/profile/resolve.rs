@@ -3,7 +3,7 @@
 
 use super::file::{self, LimitsFile, LoadFile, MachineFile, ProfileFile, Whole};
 use super::fragment;
-use super::{KnownScenario, Load, Profile, SCENARIOS};
+use super::{KnownScenario, Load, Profile, SCENARIOS, TRIALS};
 use crate::job::{ConfigRequest, Limits};
 use crate::yaml::{YamlError as ProfileError, did_you_mean};
 use std::collections::BTreeMap;
@@ -195,7 +195,8 @@ fn line_of(text: &Text, word: &str) -> Option<usize> {
 
 /// One entry of `workload`, on each of its filesystems.
 fn expand(load: &LoadFile, text: &Text) -> Result<Vec<Load>, ProfileError> {
-    let known = SCENARIOS.iter().find(|known| known.name == load.scenario);
+    let mut all = SCENARIOS.iter().chain(TRIALS);
+    let known = all.find(|known| known.name == load.scenario);
     let known = known.ok_or_else(|| {
         let names: Vec<_> = SCENARIOS.iter().map(|known| known.name).collect();
         refuse(text, &load.scenario, "scenario", "scenario", &names)

@@ -127,6 +127,23 @@ fn what_is_shown_is_a_profile_of_the_same_digest() {
 }
 
 #[test]
+fn trials_of_the_lab_may_be_named_and_are_not_listed() {
+    let named = BASE.replace("lookup-storm", "misbehave-stuck");
+    let files = [
+        ("p/base.yaml", named.as_str()),
+        ("p/fragments/base.config", "CONFIG_A=y\n"),
+    ];
+    let profile = library(&files).resolve("base").unwrap();
+    let on: Vec<_> = profile
+        .scenarios(1, None)
+        .into_iter()
+        .map(|s| s.fs)
+        .collect();
+    assert_eq!(on, ["xfs", "ext4"]);
+    assert!(SCENARIOS.iter().all(|s| !s.name.starts_with("misbehave-")));
+}
+
+#[test]
 fn scenarios_have_seeds_of_their_own_that_one_number_repeats() {
     let child = child();
     let scenarios = child.scenarios(1, Some(3));

@@ -3,6 +3,7 @@
 
 pub(crate) mod act;
 pub(crate) mod arena;
+mod misbehave;
 pub(crate) mod rounds;
 pub(crate) mod step;
 pub(crate) mod worker;
@@ -31,7 +32,27 @@ pub(crate) struct Entry {
     pub(crate) work: fn(&mut Worker<'_>),
 }
 
-/// All scenarios.
+/// What a storm does, by weight.
+const STORM: &[(Op, u32)] = &[
+    (Op::Open, 200),
+    (Op::List, 40),
+    (Op::Create, 120),
+    (Op::Stat, 200),
+    (Op::Unlink, 120),
+    (Op::Rename, 100),
+    (Op::Link, 50),
+    (Op::Readdir, 30),
+    (Op::Mkdir, 40),
+    (Op::Rmdir, 40),
+    (Op::Keep, 20),
+    (Op::Absent, 20),
+    (Op::Own, 20),
+    (Op::Ghost, 20),
+    (Op::Over, 10),
+    (Op::Drop, 1),
+];
+
+/// All scenarios that look for bugs.
 pub(crate) const SCENARIOS: &[Entry] = &[
     Entry {
         name: "lookup-storm",
@@ -44,24 +65,7 @@ pub(crate) const SCENARIOS: &[Entry] = &[
             "__d_move",
         ],
         filesystems: &["tmpfs", "xfs", "ext4"],
-        mix: &[
-            (Op::Open, 200),
-            (Op::List, 40),
-            (Op::Create, 120),
-            (Op::Stat, 200),
-            (Op::Unlink, 120),
-            (Op::Rename, 100),
-            (Op::Link, 50),
-            (Op::Readdir, 30),
-            (Op::Mkdir, 40),
-            (Op::Rmdir, 40),
-            (Op::Keep, 20),
-            (Op::Absent, 20),
-            (Op::Own, 20),
-            (Op::Ghost, 20),
-            (Op::Over, 10),
-            (Op::Drop, 1),
-        ],
+        mix: STORM,
         work: |worker| worker.work(),
     },
     Entry {
@@ -107,6 +111,11 @@ pub(crate) fn table() -> String {
             entry.name, entry.about
         );
     }
+    text += "The lab's own trials, which end a guest badly on purpose:\n";
+    for entry in misbehave::TRIALS {
+        let on = entry.filesystems.join(" ");
+        text += &format!("{}: {}\n  on {on}\n", entry.name, entry.about);
+    }
     text
 }
 
@@ -119,7 +128,8 @@ impl Entry {
     /// # Errors
     /// Says which parameter is bad, and what would be good.
     pub(crate) fn find(asked: &Scenario) -> Result<&'static Self, String> {
-        let entry = SCENARIOS.iter().find(|entry| entry.name == asked.name);
+        let mut all = SCENARIOS.iter().chain(misbehave::TRIALS);
+        let entry = all.find(|entry| entry.name == asked.name);
         let entry = entry.ok_or_else(|| {
             let known: Vec<_> = SCENARIOS.iter().map(|entry| entry.name).collect();
             format!("no scenario «{}»; known: {}", asked.name, known.join(" "))

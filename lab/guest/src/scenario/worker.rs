@@ -148,11 +148,13 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn stopped(&self) -> bool {
+    /// Whether it was told to stop.
+    pub(super) fn stopped(&self) -> bool {
         self.shared.stop.load(Ordering::Relaxed)
     }
 
-    fn storm(&mut self) {
+    /// Works alone until told to stop, whatever its number.
+    pub(super) fn storm(&mut self) {
         let shared = self.shared;
         let dirs = shared.arena.dirs.len() as u32;
         while !self.stopped() {

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which function of a report is the one that matters, and not the messenger.
+
+use super::{Report, Trace};
+use crate::console::frame::Frame;
+use crate::console::table::Source;
+use crate::console::{identity, skip};
+
+impl Report {
+    /// The function that matters.
+    pub(super) fn function(&self) -> Option<String> {
+        let skip = self.format.skip;
+        let matters = |func: &String| !skip::named(func, skip);
+        let found = match self.format.source {
+            Source::Nowhere => return None,
+            Source::Head(_) => self.named.clone().filter(matters),
+            Source::Pointer => self.below_pointer(),
+            Source::LockAt => self
+                .locks
+                .first()
+                .and_then(|lock| lock.at.clone())
+                .or_else(|| self.named.clone())
+                .filter(matters),
+            Source::HeldAt => self.held_at.clone().filter(matters),
+            Source::Entry => self.entry(),
+            Source::Aside => self
+                .traces
+                .iter()
+                .find(|trace| trace.aside)
+                .and_then(|trace| self.first_of(&trace.frames)),
+            Source::Stack => self.named.clone(),
+        };
+        found
+            .or_else(|| self.first_in_stack())
+            .or_else(|| self.at_least())
+            .map(|func| identity::function_name(&func))
+    }
+
+    /// A messenger is better than nothing when the report was cut.
+    fn at_least(&self) -> Option<String> {
+        match self.format.source {
+            Source::Head(_) => self.named.clone(),
+            Source::LockAt | Source::Aside => self.locks.first().and_then(|lock| lock.at.clone()),
+            _ => None,
+        }
+    }
+
+    fn own_traces(&self) -> impl Iterator<Item = &Trace> {
+        self.traces
+            .iter()
+            .filter(|trace| !trace.aside && !trace.frames.is_empty())
+    }
+
+    /// The frames that count: sure ones, or all if none is sure.
+    fn sure(frames: &[Frame]) -> impl Iterator<Item = &Frame> {
+        let any = frames.iter().any(|frame| !frame.guess && !frame.pointer);
+        frames.iter().filter(move |frame| !frame.guess || !any)
+    }
+
+    fn first_in_stack(&self) -> Option<String> {
+        self.own_traces()
+            .find_map(|trace| self.first_of(&trace.frames))
+    }
+
+    fn first_of(&self, frames: &[Frame]) -> Option<String> {
+        Self::sure(frames)
+            .map(|frame| &frame.func)
+            .find(|func| {
+                !skip::named(func, self.format.skip) && !skip::named(func, &[skip::INTERRUPTS])
+            })
+            .cloned()
+    }
+
+    /// From the instruction pointer down; what stands above it is the trap's own.
+    fn below_pointer(&self) -> Option<String> {
+        self.own_traces().find_map(|trace| {
+            let from = trace.frames.iter().position(|frame| frame.pointer)?;
+            self.first_of(&trace.frames[from..])
+        })
+    }
+
+    /// The part of a stack below the watchdog's interrupt.
+    fn below_interrupt(frames: &[Frame]) -> &[Frame] {
+        let pointer = frames.iter().position(|frame| frame.pointer);
+        let interrupt = frames
+            .iter()
+            .position(|frame| skip::named(&frame.func, &[skip::INTERRUPTS]));
+        &frames[pointer.or(interrupt.map(|at| at + 1)).unwrap_or(0)..]
+    }
+
+    /// The top of the code that loops.
+    pub(super) fn top(&self) -> Option<String> {
+        self.own_traces()
+            .find_map(|trace| self.first_of(Self::below_interrupt(&trace.frames)))
+    }
+
+    fn entry(&self) -> Option<String> {
+        self.own_traces().find_map(|trace| {
+            let below = Self::below_interrupt(&trace.frames);
+            if let Some(top) = self
+                .first_of(below)
+                .filter(|top| top.starts_with("smp_call_function"))
+            {
+                return Some(top);
+            }
+            let frames: Vec<&Frame> = Self::sure(below).collect();
+            // Where nothing dispatches the stack ends at the entry itself.
+            let dispatcher = frames
+                .iter()
+                .position(|frame| skip::named(&frame.func, &[skip::DISPATCHERS]))
+                .unwrap_or(frames.len());
+            let entry = frames[..dispatcher].last()?.func.clone();
+            (!skip::named(&entry, self.format.skip)).then_some(entry)
+        })
+    }
+}

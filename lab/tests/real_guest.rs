@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A guest that ends badly, on a real kernel: panics, hangs, falls silent, resets, floods its console, fills its disk.
+//! Each is a job of its own, run by `lab job FILE` as a scheduler runs it, and must be told for what it is, in bounded
+//! time, memory and disk.
+//!
+//! The kernel is the newest finished one of the lab's cache (`LAB_CACHE`, `XDG_CACHE_HOME/lab`, `~/.cache/lab`), as
+//! `real_kernel` leaves one. All trials are one test, because the machine has room for one guest.
+
+use lab_core::boot::Boot;
+use lab_core::finding::{Class, Finding};
+use lab_core::job::{Accel, BootJob, Disk, JOB_FORMAT, Job, Limits, Machine, Recording, Work};
+use lab_core::outcome::{Blame, BootOutcome};
+use lab_wire::{GuestJob, PROTOCOL, Scenario};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+/// What is kept of a flooded console at most, bytes: a translated kernel with lockdep prints some 20 kB a second, so the
+/// flood's limit is the smallest that there is, which keeps one line of the head, the mark, and one of the tail.
+const FLOODED: u64 = 400;
+/// What `lab job` may take for itself at its peak, KiB; a debug build, whatever the guest prints.
+const MEMORY_KIB: u64 = 128 << 10;
+
+/// What a trial left.
+struct Left {
+    recording: Recording,
+    findings: Vec<Finding>,
+    console: String,
+    events: String,
+    out: PathBuf,
+}
+
+impl Left {
+    fn found(&self, class: Class, words: &str) -> bool {
+        let is = |finding: &Finding| finding.class == class && finding.title.contains(words);
+        self.findings.iter().any(is)
+    }
+}
+
+struct Trial {
+    name: &'static str,
+    fs: &'static str,
+    /// Seconds of its scenario.
+    seconds: u32,
+    blame: Blame,
+    is: fn(&Left) -> bool,
+}
+
+const fn trial(name: &'static str, seconds: u32, blame: Blame, is: fn(&Left) -> bool) -> Trial {
+    Trial {
+        name,
+        fs: "tmpfs",
+        seconds,
+        blame,
+        is,
+    }
+}
+
+const TRIALS: &[Trial] = &[
+    trial("panic", 30, Blame::Kernel, |left| {
+        left.recording.outcome == BootOutcome::Panicked
+            && left.found(Class::Panic, "sysrq triggered crash")
+            && left.console.contains("Kernel panic")
+            && left.out.join("registers.txt").exists()
+    }),
+    trial("hang", 60, Blame::Kernel, |left| {
+        left.recording.outcome == BootOutcome::AgentLost
+            && !left.findings.is_empty()
+            && left.out.join("registers.txt").exists()
+    }),
+    trial("mute", 60, Blame::Kernel, |left| {
+        left.recording.outcome == BootOutcome::AgentLost
+            && left.found(Class::Silence, "guest went silent")
+    }),
+    trial("reset", 30, Blame::Kernel, |left| {
+        left.recording.outcome == BootOutcome::Reset
+            && left.found(Class::Reboot, "unexpected kernel reboot")
+    }),
+    trial("off", 30, Blame::Kernel, |left| {
+        left.recording.outcome == BootOutcome::EarlyPowerOff
+            && left.found(Class::Reboot, "unexpected power off")
+    }),
+    trial("flood", 12, Blame::Nobody, |left| {
+        let kept = left.out.join("console.log").metadata().unwrap().len();
+        left.recording.outcome == BootOutcome::Completed
+            && left.recording.console_cut > 100_000
+            && kept <= FLOODED
+            && left.console.starts_with("[    0.000000]")
+            && left.console.contains("bytes of console cut here")
+            && left.findings.is_empty()
+    }),
+    Trial {
+        fs: "ext4",
+        ..trial("full", 10, Blame::Nobody, |left| {
+            left.recording.outcome == BootOutcome::Completed
+                && measured(left, "starved") > 0.0
+                && left.findings.is_empty()
+        })
+    },
+    Trial {
+        fs: "ext4",
+        ..trial("stuck", 5, Blame::Kernel, |left| {
+            matches!(left.recording.outcome, BootOutcome::ThreadsStuck { threads } if threads > 0)
+                && left.found(Class::HungTask, "hung")
+        })
+    },
+    trial("die", 30, Blame::Rig, |left| {
+        matches!(&left.recording.outcome, BootOutcome::RigFailed { reason }
+            if reason.contains("the agent itself failed") && reason.contains("misbehave-die"))
+            && left.findings.is_empty()
+    }),
+    trial("fault", 30, Blame::Kernel, |left| {
+        left.recording.outcome == BootOutcome::EarlyPowerOff
+            && left.events.contains("died of a signal")
+            && left.found(Class::Reboot, "unexpected power off")
+    }),
+];
+
+/// The sum of what the guest measured under that name.
+fn measured(left: &Left, name: &str) -> f64 {
+    left.events
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|record| record["said"]["name"] == name)
+        .filter_map(|record| record["said"]["value"].as_f64())
+        .sum()
+}
+
+fn cache() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from);
+    set("LAB_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME").map(|home| home.join("lab")))
+        .or_else(|| set("HOME").map(|home| home.join(".cache/lab")))
+}
+
+/// The newest kernel of the cache that is whole.
+fn kernel(cache: &Path) -> Result<PathBuf, String> {
+    let kernels = cache.join("kernels");
+    let read = std::fs::read_dir(&kernels).map_err(|e| format!("{}: {e}", kernels.display()))?;
+    let made = |folder: PathBuf| -> Option<(SystemTime, PathBuf)> {
+        let report = folder.join("known.json").metadata().ok()?;
+        folder.join("bzImage").metadata().ok()?;
+        Some((report.modified().ok()?, folder))
+    };
+    let newest = read.flatten().filter_map(|entry| made(entry.path())).max();
+    newest.map(|(_, folder)| folder).ok_or_else(|| {
+        format!(
+            "there is no finished kernel in {}; the test real_kernel makes one",
+            kernels.display()
+        )
+    })
+}
+
+fn job(trial: &Trial, kernel: &Path, cache: &Path) -> BootJob {
+    let scenario = Scenario {
+        name: format!("misbehave-{}", trial.name),
+        fs: trial.fs.into(),
+        threads: 4,
+        names: 8,
+        dirs: 2,
+        seconds: trial.seconds,
+        seed: 7,
+        pause_us: 0,
+        mix: Default::default(),
+    };
+    let disk = Disk {
+        mib: 64,
+        fs: Some("ext4".into()),
+    };
+    let sysctl = [
+        ("kernel/hung_task_timeout_secs", "5"),
+        ("kernel/hung_task_check_interval_secs", "2"),
+        ("kernel/sysrq", "1"),
+    ];
+    let append = ["oops=panic", "panic=1", "mitigations=off"];
+    BootJob {
+        kernel: kernel.to_owned(),
+        cache: cache.to_owned(),
+        label: trial.name.into(),
+        machine: Machine {
+            cpus: 2,
+            memory_mib: 512,
+            accel: Accel::Tcg,
+            disks: if trial.fs == "ext4" {
+                vec![disk]
+            } else {
+                Vec::new()
+            },
+        },
+        append: append.map(str::to_owned).to_vec(),
+        guest: GuestJob {
+            protocol: PROTOCOL,
+            scenarios: vec![scenario],
+            sysctl: sysctl.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            drain_seconds: 8,
+        },
+        limits: Limits {
+            firmware: 60,
+            kernel: 180,
+            agent: 10,
+            scenario_extra: 40,
+            settle: 3,
+            drain: 60,
+            console_mib: u32::from(trial.name != "flood"),
+        },
+        until_hit: false,
+    }
+}
+
+/// Runs the job by the binary; gives its peak memory, KiB.
+fn run(file: &Path, limit: Duration) -> u64 {
+    let begun = Instant::now();
+    let mut lab = Command::new(env!("CARGO_BIN_EXE_lab"))
+        .arg("job")
+        .arg(file)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", lab.id());
+    let mut peak = 0;
+    loop {
+        peak = peak.max(high_water(&status).unwrap_or_default());
+        if let Some(ended) = lab.try_wait().unwrap() {
+            assert!(ended.success(), "{}: {ended}", file.display());
+            return peak;
+        }
+        if begun.elapsed() > limit {
+            lab.kill().unwrap();
+            lab.wait().unwrap();
+            panic!("{}: still there after {limit:?}", file.display());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn high_water(status: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(status).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> T {
+    let text = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Runs one trial; what is wrong with what it left, if anything.
+fn attempt(trial: &Trial, folder: &Path, kernel: &Path, cache: &Path) -> Result<(), String> {
+    let boot = job(trial, kernel, cache);
+    // The boot has its limits; the rest is for the lab to read what it recorded.
+    let limit = Boot::longest(&boot) + Duration::from_secs(30);
+    let out = folder.join(trial.name);
+    let file = folder.join(format!("{}.json", trial.name));
+    let whole = Job {
+        format: JOB_FORMAT,
+        out: out.clone(),
+        work: Work::Boot(boot),
+    };
+    std::fs::write(&file, serde_json::to_vec(&whole).unwrap()).unwrap();
+    let peak = run(&file, limit);
+    let findings: serde_json::Value = read(&out.join("findings.json"));
+    let text = |name| String::from_utf8_lossy(&std::fs::read(out.join(name)).unwrap()).into_owned();
+    let left = Left {
+        recording: read(&out.join("recording.json")),
+        findings: serde_json::from_value(findings["findings"].clone()).unwrap(),
+        console: text("console.log"),
+        events: text("events.jsonl"),
+        out: out.clone(),
+    };
+    let titles: Vec<_> = left.findings.iter().map(|found| &found.title).collect();
+    let (outcome, seconds) = (&left.recording.outcome, left.recording.seconds);
+    let first = left.recording.first_operation;
+    println!(
+        "{:<6} {outcome:?}, {:?}, found {titles:?}; first operation {first:?} s, over {seconds:.1} s, lab's peak {peak} KiB, console {} B",
+        trial.name,
+        outcome.blame(),
+        left.recording.console_bytes,
+    );
+    let wrong = match () {
+        () if first.is_none() => "it never began",
+        () if outcome.blame() != trial.blame => "another is to blame",
+        () if !(trial.is)(&left) => "it is not told for what it is",
+        () if peak > MEMORY_KIB => "the lab took too much memory",
+        () => return Ok(()),
+    };
+    let remarks = &left.recording.remarks;
+    Err(format!("{}: {wrong}; remarks: {remarks:?}", trial.name))
+}
+
+#[test]
+fn a_guest_that_misbehaves_is_told_for_what_it_is() {
+    let cache = cache().expect("a HOME");
+    let kernel = match kernel(&cache) {
+        Ok(kernel) => kernel,
+        Err(why) => {
+            println!("SKIPPED a_guest_that_misbehaves_is_told_for_what_it_is: {why}");
+            return;
+        }
+    };
+    println!("kernel {}", kernel.display());
+    let folder = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    let wrong: Vec<String> = TRIALS
+        .iter()
+        .filter_map(|trial| attempt(trial, folder.path(), &kernel, &cache).err())
+        .collect();
+    println!("all in {:.0} s", begun.elapsed().as_secs_f64());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
