@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The whole corridor as a user walks it: the binary `lab` from a folder of mails to its verdict.
+
+mod bench;
+mod builds;
+mod kills;
+mod rig;
+mod shelf;
+mod stops;
+mod verdicts;
