@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The thinking half does no I/O: its sources and its dependencies name nothing that could.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helpers fail by panic, as its functions do"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

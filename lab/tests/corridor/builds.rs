@@ -7,7 +7,7 @@ use crate::verdicts::{BUG, OK};
 #[test]
 fn the_patch_that_does_not_compile_is_named_with_its_line() {
     let bench = Bench::new();
-    let series = bench.series("broken", &[OK, OK, OK, "nosuch_thing();", OK]);
+    let series = bench.series("broken", &[OK, OK, OK, "return nosuch;", OK]);
     let ran = bench.run(&series, &[]).exits(125);
     assert!(
         ran.out.contains(

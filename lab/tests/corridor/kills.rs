@@ -30,6 +30,14 @@ fn random(n: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// The lines of two values that are not the same.
+fn differences(got: &Value, wanted: &Value) -> String {
+    let (got, wanted) = (format!("{got:#}"), format!("{wanted:#}"));
+    let both = got.lines().zip(wanted.lines()).filter(|(a, b)| a != b);
+    both.map(|(a, b)| format!("\n  {a} instead of {b}"))
+        .collect()
+}
+
 fn nothing_is_torn(folder: &Path) {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();
@@ -51,13 +59,13 @@ fn each_id_once(ledger: &Path) {
         let id = format!("{} {}", line["kind"], line["id"]);
         assert!(ids.insert(id.clone()), "{id} twice: {text}");
     }
-    assert!(ids.len() >= 8, "{text}");
+    assert!(ids.len() >= 6, "{text}");
 }
 
 /// Runs with everything new, killed after `after`, and gone on with; the verdict.
 fn killed_after(after: Duration) -> Value {
     let bench = Bench::new();
-    let series = bench.series("wakeup", &[OK, OK, BUG, OK, OK]);
+    let series = bench.series("wakeup", &[OK, BUG, OK]);
     let mut lab = bench
         .lab(&bench.run_args(&series, &["--json"]))
         .spawn()
@@ -83,7 +91,7 @@ fn killed_after(after: Duration) -> Value {
 #[test]
 fn killed_anywhere_a_run_ends_as_if_nothing_had_been() {
     let bench = Bench::new();
-    let series = bench.series("wakeup", &[OK, OK, BUG, OK, OK]);
+    let series = bench.series("wakeup", &[OK, BUG, OK]);
     let begun = Instant::now();
     let wanted = essence(&bench.run(&series, &["--json"]).exits(1).json());
     let whole = begun.elapsed();
@@ -96,7 +104,12 @@ fn killed_anywhere_a_run_ends_as_if_nothing_had_been() {
                     // Lanes share the machine, so the same step comes later than alone.
                     let after = whole.mul_f64(1.5 * (random(n) % 1000) as f64 / 1000.0);
                     println!("kill {n} after {after:?}");
-                    assert_eq!(&killed_after(after), wanted, "kill {n} after {after:?}");
+                    let verdict = killed_after(after);
+                    assert!(
+                        &verdict == wanted,
+                        "kill {n} after {after:?}: {}",
+                        differences(&verdict, wanted)
+                    );
                 }
             });
         }
