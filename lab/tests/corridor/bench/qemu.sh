@@ -17,8 +17,9 @@ monitor() { printf '%s\n' "$1" >&"$Q"; }
 # Waits for a stop of the lab, at most so many seconds.
 stopped() {
     local n line
-    for ((n = 0; n < 4 * $1; n++)); do
-        if read -r -t 0.25 line <&"$A" && [[ $line == *stop* ]]; then return 0; fi
+    for ((n = 0; n < 5 * $1; n++)); do
+        if read -r -t 0.1 line <&"$A" && [[ $line == *stop* ]]; then return 0; fi
+        if read -r -t 0.1 line <&"$Q" && [[ $line == *'"quit"'* ]]; then exit 0; fi
     done
     return 1
 }
@@ -84,6 +85,6 @@ if has SLOW; then stopped 60 && bye 1500 stopped 60 200; bye 6000 done 2000 5000
 if has BUG_IN_SCENARIO; then
     sleeps 1.100000 __d_lookup_unhash
     has ESCAPES && say 1.2 $'BUG: \x1b[2Jkernel NULL pointer dereference'
-    stopped 3 && bye 1200 stopped 60 150
+    stopped 3 && bye 1200 stopped 60 100
 fi
 bye 6000 done 2000 5000
