@@ -19,7 +19,6 @@ const FORBIDDEN: &[&str] = &[
     "std::process",
     "std::net",
     "std::env",
-    "std::io",
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
