@@ -96,10 +96,7 @@ fn guest_events(out: &Path) -> Result<Vec<FromGuest>> {
 pub fn record(out: &Path, name: RunName, job: &BootJob) -> Result<RunRecord> {
     let recording: Recording = file::read_json(&out.join("recording.json"))?
         .ok_or_else(|| Error::rig(format!("the run {} left no recording", name.id)))?;
-    let findings = match file::read_json::<Findings>(&out.join("findings.json"))? {
-        Some(findings) if findings.format == FINDINGS_FORMAT => findings,
-        _ => derive(out, job, &recording)?,
-    };
+    let findings = findings(out, job, &recording)?;
     let events = guest_events(out)?;
     Ok(run_record(
         name,
@@ -108,6 +105,17 @@ pub fn record(out: &Path, name: RunName, job: &BootJob) -> Result<RunRecord> {
         &events,
         &findings.findings,
     ))
+}
+
+/// The findings of a boot: those on the shelf, or derived again where they are missing, damaged, or of another format.
+///
+/// # Errors
+/// When the console or the events cannot be read.
+pub fn findings(out: &Path, job: &BootJob, recording: &Recording) -> Result<Findings> {
+    match file::read_json::<Findings>(&out.join("findings.json")) {
+        Ok(Some(findings)) if findings.format == FINDINGS_FORMAT => Ok(findings),
+        _ => derive(out, job, recording),
+    }
 }
 
 /// Lines of a run's console around a finding, made fit to print.

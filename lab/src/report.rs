@@ -5,9 +5,11 @@ use crate::error::{Error, Result};
 use crate::listen::{self, Findings};
 use crate::store::{Set, file};
 use crate::ui::{duration, harmless};
-use lab_core::job::{Job, Recording};
-use lab_core::report::{Proof, verdict_text};
+use lab_core::job::{Job, Recording, Work};
+use lab_core::report::{Proof, harmless_json, verdict_text};
 use lab_core::verdict::{Call, Line, Verdict};
+use serde::Serialize;
+use std::path::Path;
 
 /// Console lines shown of each regression.
 const PROOF_LINES: usize = 14;
@@ -34,9 +36,31 @@ pub fn verdict(set: &Set, verdict: &Verdict) -> Result<String> {
     Ok(verdict_text(verdict, &set.manifest().kernel, &proofs))
 }
 
+/// The findings of a run; `None` where it was not made here or never ended.
+fn findings(folder: &Path) -> Result<Option<Findings>> {
+    let recording: Option<Recording> = file::read_json(&folder.join("recording.json"))?;
+    let job: Option<Job> = file::read_json(&folder.join("job.json"))?;
+    match (recording, job.map(|job| job.work)) {
+        (Some(recording), Some(Work::Boot(boot))) => {
+            listen::findings(folder, &boot, &recording).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A value as JSON that may be shown on a terminal, whatever mails and kernels put into it.
+///
+/// # Errors
+/// When it cannot be encoded.
+pub fn json<T: Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string_pretty(value)
+        .map(|text| harmless_json(&text))
+        .map_err(|e| Error::internal(e.to_string()))
+}
+
 fn proof(set: &Set, run: &str, signature: &str) -> Result<Option<Proof>> {
     let folder = set.run_folder(run);
-    let Some(findings) = file::read_json::<Findings>(&folder.join("findings.json"))? else {
+    let Some(findings) = findings(&folder)? else {
         return Ok(None);
     };
     let Some(finding) = findings.findings.iter().find(|f| f.signature == signature) else {
@@ -126,11 +150,10 @@ pub fn run_text(set: &Set, run: &str, json: bool) -> Result<String> {
         Error::usage(format!("{} has no finished run {run}", set.manifest().set))
             .hint(format!("`lab show {}` lists them", set.manifest().set))
     })?;
-    let findings: Option<Findings> = file::read_json(&folder.join("findings.json"))?;
-    let findings = findings.map(|f| f.findings).unwrap_or_default();
+    let findings = findings(&folder)?.map(|f| f.findings).unwrap_or_default();
     if json {
         let both = serde_json::json!({"recording": recording, "findings": findings});
-        return serde_json::to_string_pretty(&both).map_err(|e| Error::internal(e.to_string()));
+        return self::json(&both);
     }
     let job: Option<Job> = file::read_json(&folder.join("job.json"))?;
     let mut text = run_head(run, &recording, job.as_ref());

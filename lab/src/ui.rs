@@ -8,6 +8,8 @@
     reason = "this is the one place that prints"
 )]
 
+pub use lab_core::report::harmless;
+
 use crate::error::Error;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{BufRead, IsTerminal, Write};
@@ -186,24 +188,6 @@ impl Task {
     }
 }
 
-/// Text of strangers made fit for a terminal: control characters become `\u{..}` escapes, tabs stay.
-pub fn harmless(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\t' => out.push(c),
-            c if c.is_control() || is_bidi(c) => out.extend(c.escape_default()),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Characters that reorder what is read: a mail could make one subject look like another.
-fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
-}
-
 /// Seconds as people say them: `8 s`, `3 min 20 s`, `2 h 05 min`.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
@@ -217,14 +201,6 @@ pub fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn escape_sequences_and_bidi_overrides_lose_their_power() {
-        assert_eq!(
-            harmless("a\x1b[31mb\u{202e}c\td"),
-            "a\\u{1b}[31mb\\u{202e}c\td"
-        );
-    }
 
     #[test]
     fn durations_read_as_people_say_them() {

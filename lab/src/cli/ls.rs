@@ -23,13 +23,17 @@ pub(super) fn run(args: &Args) -> Result<String> {
     let results = Settings::load()?.results_folder(args.results.as_deref())?;
     let mut rows = Vec::new();
     for name in store::list(&results)? {
-        let set = Set::open(&results, &name)?;
-        let verdict = set.verdict()?;
-        let word = match verdict.map(|v| v.overall) {
-            Some(Overall::Regression) => "regression",
-            Some(Overall::NoRegression) => "no regression",
-            Some(Overall::CannotTell) => "cannot tell",
-            None => "unfinished",
+        // One set that cannot be read hides no other.
+        let Ok(set) = Set::open(&results, &name) else {
+            rows.push((String::new(), name, Vec::new(), "unreadable"));
+            continue;
+        };
+        let word = match set.verdict().map(|v| v.map(|v| v.overall)) {
+            Ok(Some(Overall::Regression)) => "regression",
+            Ok(Some(Overall::NoRegression)) => "no regression",
+            Ok(Some(Overall::CannotTell)) => "cannot tell",
+            Ok(None) => "unfinished",
+            Err(_) => "unreadable",
         };
         rows.push((
             set.manifest().begun.clone(),

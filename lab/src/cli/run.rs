@@ -116,7 +116,7 @@ pub(super) async fn run(args: Args, ui: &Ui, stop: Stop) -> Result<Exit> {
             }
         })?;
     let text = if args.json {
-        serde_json::to_string_pretty(&verdict).map_err(|e| Error::internal(e.to_string()))?
+        report::json(&verdict)?
     } else {
         format!(
             "\n{}\nall of it: lab show {}\n",

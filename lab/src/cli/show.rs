@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args) -> Result<String> {
         Some(run) => report::run_text(&set, run, args.json),
         None if args.json => {
             let verdict = set.verdict()?.ok_or_else(|| unfinished(&set))?;
-            serde_json::to_string_pretty(&verdict).map_err(|e| Error::internal(e.to_string()))
+            report::json(&verdict)
         }
         None => report::set_text(&set),
     }

@@ -3,11 +3,18 @@
 
 use super::Progress;
 use crate::error::{Doing, Error, Result};
-use crate::stop::Stop;
+use crate::stop::{Level, Stop};
 use crate::store::file;
 use crate::{build, listen, vm};
 use lab_core::job::{BootJob, BuildJob, JOB_FORMAT, Job, Work};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
+
+/// How often a job looks whether its folder is free.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Runs the job and leaves `build.json`, or `recording.json` and `findings.json`, in its folder.
 ///
@@ -26,9 +33,31 @@ pub async fn work(path: &Path, stop: Stop, progress: &(dyn Fn(Progress) + Sync))
         .hint("run it with the lab that wrote it"));
     }
     std::fs::create_dir_all(&job.out).doing(|| format!("make {}", job.out.display()))?;
+    let _alone = alone(&job.out, stop.clone()).await?;
     match &job.work {
         Work::Build(build) => run_build(build, &job.out, stop, progress).await,
         Work::Boot(boot) => run_boot(boot, &job.out, stop, progress).await,
+    }
+}
+
+/// Waits for another job in this folder. After a kill of the lab, its jobs stop in order, which takes a moment; one
+/// that is started again meanwhile must not write among what they still leave.
+async fn alone(out: &Path, mut stop: Stop) -> Result<Flock<File>> {
+    let path = out.join(".lock");
+    let mut file = File::create(&path).doing(|| format!("make {}", path.display()))?;
+    loop {
+        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((file, Errno::EWOULDBLOCK)) => file,
+            Err((_, errno)) => {
+                return Err(std::io::Error::from(errno))
+                    .doing(|| format!("lock {}", path.display()));
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = stop.reached(Level::Orderly) => return Err(Error::interrupted()),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ const HOST_MIB: u64 = 1024;
 /// # Errors
 /// When QEMU is missing.
 pub async fn survey(cache: &Path, stop: Stop) -> Result<Host> {
+    let qemu = vm::Qemu::find().await?;
     let probe = vm::probe(cache, stop).await?;
     Ok(Host {
         kernel: nix::sys::utsname::uname()
@@ -25,9 +26,9 @@ pub async fn survey(cache: &Path, stop: Stop) -> Result<Host> {
         memory_mib: memory_mib("MemTotal:"),
         accel: probe.accel,
         accel_reason: probe.reason,
-        tools: ["qemu-system-x86_64", "gcc"]
-            .iter()
-            .filter_map(|t| version(t, "--version"))
+        // The QEMU that boots, which need not be the first in the path.
+        tools: std::iter::once(qemu.version)
+            .chain(version("gcc", "--version"))
             .collect(),
     })
 }

@@ -7,22 +7,22 @@ use crate::store::file;
 use lab_core::job::{BuildJob, BuildOutcome, BuildReport, JOB_FORMAT, Job, Work};
 use lab_core::profile::Profile;
 use lab_core::verdict::{BuildRecord, LEDGER_FORMAT, Line};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 impl Corridor<'_> {
     /// The job that builds a patch (0: the base) under a profile.
     pub(super) fn build_job(&self, profile: &Profile, patch: u32) -> BuildJob {
         let manifest = self.manifest();
-        let touched = patch
-            .checked_sub(1)
-            .map(|index| manifest.patches[index as usize].touched.clone())
-            .unwrap_or_default();
+        // Each build looks at the files of the whole series, the base's too: what it has there is not new.
+        let touched: BTreeSet<&String> = manifest.patches.iter().flat_map(|p| &p.touched).collect();
         BuildJob {
             tree: manifest.tree.clone(),
             commit: self.commit(patch).to_owned(),
             label: self.label(patch, &profile.name),
             profile: profile.name.clone(),
             config: profile.config_request(),
-            touched,
+            touched: touched.into_iter().cloned().collect(),
             cache: self.cache.to_owned(),
             cores: self.exec.cores(),
             no_sandbox: manifest.options.no_sandbox,
@@ -30,12 +30,18 @@ impl Corridor<'_> {
         }
     }
 
+    /// Where a build leaves its report.
+    pub(super) fn report_file(&self, profile: &Profile, patch: u32) -> PathBuf {
+        let id = format!("{}-{patch:04}", profile.name);
+        self.set.build_folder(&id).join("build.json")
+    }
+
     /// Builds, or takes what an earlier attempt left.
     pub(super) async fn kernel(&self, profile: &Profile, patch: u32) -> Result<BuildReport> {
         self.go_on()?;
         let id = format!("{}-{patch:04}", profile.name);
         let out = self.set.build_folder(&id);
-        let path = out.join("build.json");
+        let path = self.report_file(profile, patch);
         if let Some(report) = file::read_json::<BuildReport>(&path)?.filter(is_final) {
             self.remember_build(&id, profile, patch, &report)?;
             return Ok(report);
@@ -51,7 +57,9 @@ impl Corridor<'_> {
             .ok_or_else(|| crate::error::Error::rig(format!("{label} left no build.json")))?;
         self.go_on()?;
         self.remember_build(&id, profile, patch, &report)?;
-        self.tell_warnings(patch, &report);
+        for lost in &report.lost_options {
+            self.ui.say(&format!("  {lost}"));
+        }
         Ok(report)
     }
 
@@ -74,23 +82,6 @@ impl Corridor<'_> {
             reused: report.reused,
             seconds: report.seconds,
         }))
-    }
-
-    fn tell_warnings(&self, patch: u32, report: &BuildReport) {
-        for lost in &report.lost_options {
-            self.ui.say(&format!("  {lost}"));
-        }
-        if patch == 0 {
-            return;
-        }
-        for warning in &report.warnings {
-            self.ui.say(&format!(
-                "  patch {patch} warns: {}:{}: {}",
-                warning.file.as_deref().unwrap_or("?"),
-                warning.line.unwrap_or(0),
-                crate::ui::harmless(&warning.message)
-            ));
-        }
     }
 }
 

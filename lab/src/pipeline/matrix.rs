@@ -38,6 +38,10 @@ impl Corridor<'_> {
         {
             verdict.trouble.push(trouble_of(error)?);
         }
+        match self.warnings(profile).await {
+            Ok(warnings) => verdict.warnings = warnings,
+            Err(error) => verdict.trouble.push(trouble_of(error)?),
+        }
         Ok(verdict)
     }
 
@@ -196,6 +200,7 @@ impl Corridor<'_> {
             series_seconds: workload_seconds(&tip),
             base_seconds: workload_seconds(&base),
             trouble,
+            warnings: Vec::new(),
         }
     }
 

@@ -9,6 +9,7 @@ mod controls;
 mod kernels;
 mod matrix;
 mod search;
+mod warnings;
 
 use crate::error::{Error, Result};
 use crate::exec::Executor;
@@ -17,7 +18,7 @@ use crate::store::{Manifest, Set, file};
 use crate::ui::Ui;
 use lab_core::profile::Profile;
 use lab_core::verdict::{Line, ProfileVerdict, VERDICT_FORMAT, Verdict, overall};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -28,8 +29,8 @@ pub struct Corridor<'a> {
     ui: &'a Ui,
     cache: &'a Path,
     stop: Stop,
-    /// Identifiers in the ledger, so that a job taken from the shelf is not written twice.
-    known: Mutex<BTreeSet<String>>,
+    /// What the ledger says, by identifier, so that a job taken from the shelf is not written twice.
+    known: Mutex<BTreeMap<String, Line>>,
 }
 
 impl<'a> Corridor<'a> {
@@ -50,7 +51,10 @@ impl<'a> Corridor<'a> {
                 "{torn} torn lines of the ledger skipped; what they told is read again"
             ));
         }
-        let known = lines.iter().map(|line| line_id(line).to_owned()).collect();
+        let known = lines
+            .into_iter()
+            .map(|line| (line.id().to_owned(), line))
+            .collect();
         Ok(Self {
             set,
             exec,
@@ -115,14 +119,20 @@ impl<'a> Corridor<'a> {
         }
     }
 
-    /// Appends to the ledger what is not in it yet.
+    /// Appends to the ledger what is not in it yet, or went otherwise this time.
     fn remember(&self, line: &Line) -> Result<()> {
-        let new = self
+        let mut known = self
             .known
             .lock()
-            .map_err(|_| Error::internal("the ledger's index is poisoned"))?
-            .insert(line_id(line).to_owned());
-        if new { self.set.append(line) } else { Ok(()) }
+            .map_err(|_| Error::internal("the ledger's index is poisoned"))?;
+        if known
+            .get(line.id())
+            .is_some_and(|known| known.tells_same(line))
+        {
+            return Ok(());
+        }
+        known.insert(line.id().to_owned(), line.clone());
+        self.set.append(line)
     }
 
     fn go_on(&self) -> Result<()> {
@@ -131,12 +141,5 @@ impl<'a> Corridor<'a> {
         } else {
             Ok(())
         }
-    }
-}
-
-fn line_id(line: &Line) -> &str {
-    match line {
-        Line::Build(build) => &build.id,
-        Line::Run(run) => &run.id,
     }
 }

@@ -118,9 +118,18 @@ impl Set {
         self.folder.join("runs").join(id)
     }
 
-    /// The ledger, oldest first, and how many torn lines were skipped.
+    /// The ledger, oldest first, and how many torn lines were skipped. A build or boot that was made again, because
+    /// the rig had spoilt it, stands there as it went the last time.
     pub fn ledger(&self) -> Result<(Vec<Line>, usize)> {
-        file::read_lines(&self.folder.join("runs.jsonl"))
+        let (lines, torn) = file::read_lines::<Line>(&self.folder.join("runs.jsonl"))?;
+        let mut last = std::collections::BTreeSet::new();
+        let mut kept: Vec<Line> = lines
+            .into_iter()
+            .rev()
+            .filter(|line| last.insert(line.id().to_owned()))
+            .collect();
+        kept.reverse();
+        Ok((kept, torn))
     }
 
     /// Appends a line to the ledger.

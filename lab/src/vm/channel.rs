@@ -5,7 +5,7 @@ use crate::error::{Doing, Result};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -44,6 +44,16 @@ impl Channel {
         let n = self.stream.read(&mut self.buffer).await.unwrap_or(0);
         self.open = n > 0;
         n
+    }
+
+    /// What can be read without waiting; as [`Self::read`]. Asks the socket itself, not what the runtime last knew of it.
+    pub(super) fn read_now(&mut self) -> Option<usize> {
+        if !self.open {
+            return None;
+        }
+        let n = nix::unistd::read(self.stream.as_fd(), &mut self.buffer).ok()?;
+        self.open = n > 0;
+        Some(n)
     }
 
     /// The bytes that [`Self::read`] announced, to be given back with [`Self::give_back`].

@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// What is kept of what QEMU prints to its standard error, in bytes.
 const STDERR_KEPT: usize = 4096;
+/// Reads of each channel before an event: more than a socket holds, so that a flood cannot hold up the event.
+const CATCH_UP: usize = 16;
 /// After QEMU's end, its sockets are empty at once, unless something else holds them.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -261,11 +263,30 @@ impl<'a> Driver<'a> {
         for value in heard {
             match qmp::read(&value) {
                 qmp::Heard::Event(event) => {
+                    self.catch_up().await;
                     self.record(Said::Qmp(value));
                     self.tell(Event::Qmp(event)).await;
                 }
                 qmp::Heard::Answer { id, result } => self.answered(&id, result).await,
                 qmp::Heard::Other => self.record(Said::Qmp(value)),
+            }
+        }
+    }
+
+    /// Reads what was said before an event of the machine. The channels have no order among each other: a guest that
+    /// said its last word and powered off would else seem to have gone without it.
+    async fn catch_up(&mut self) {
+        for _ in 0..CATCH_UP {
+            let console = self.channels.console.read_now();
+            if let Some(n) = console {
+                self.printed(n).await;
+            }
+            let agent = self.channels.agent.read_now();
+            if let Some(n) = agent {
+                self.agent(n).await;
+            }
+            if console.is_none() && agent.is_none() {
+                return;
             }
         }
     }

@@ -135,6 +135,18 @@ async fn a_good_guest_completes_and_is_recorded() {
 }
 
 #[tokio::test]
+async fn a_last_word_is_heard_before_the_power_off_that_follows_it() {
+    // All of it is in the sockets before the lab reads any: only its own order of reading decides.
+    let rig = Rig::new(
+        r#"echo "Linux version 6.12 (x)" >&$C
+        for line in "$hello" "$begin" "$ended" "$bye"; do echo "$line" >&$A; done; echo "$off" >&$Q"#,
+    );
+    for _ in 0..12 {
+        rig.check(BootOutcome::Completed).await;
+    }
+}
+
+#[tokio::test]
 async fn qemu_that_refuses_its_arguments_is_named_with_its_words() {
     let rig = Rig::new("echo 'qemu: invalid accelerator kvmm' >&2; exit 1");
     let reason = "QEMU exited with code 1: qemu: invalid accelerator kvmm".to_owned();

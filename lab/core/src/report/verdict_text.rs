@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A verdict as plain text for a terminal or a mail.
 
+use super::text::harmless;
 use crate::stats::{Exposure, power};
-use crate::verdict::{Call, FirstBad, Judged, Overall, ProfileVerdict, Trouble, Verdict};
+use crate::verdict::{
+    Call, FirstBad, Judged, NewWarning, Overall, ProfileVerdict, Trouble, Verdict,
+};
 use std::fmt::Write;
 
 /// Console lines that prove a finding, and where the whole console is.
@@ -68,7 +71,13 @@ fn profile_text(profile: &ProfileVerdict, proofs: &[Proof]) -> String {
         text += &format!("  {}\n", trouble_text(trouble));
     }
     for (title, run) in &profile.suspicions {
-        text += &format!("  suspicion, not counted: {title} (run {run})\n");
+        text += &format!(
+            "  suspicion, not counted: {} (run {run})\n",
+            harmless(title)
+        );
+    }
+    for warning in &profile.warnings {
+        text += &format!("  new compiler warning, {}\n", warning_text(warning));
     }
     text
 }
@@ -85,7 +94,11 @@ fn quiet_text(exposure: f64) -> String {
 }
 
 fn finding_text(finding: &Judged, proofs: &[Proof]) -> String {
-    let mut text = format!("  {} {}\n", call_word(&finding.call), finding.title);
+    let mut text = format!(
+        "  {} {}\n",
+        call_word(&finding.call),
+        harmless(&finding.title)
+    );
     text += &format!(
         "    series {}; base {}{}\n",
         evidence(finding.series),
@@ -136,7 +149,7 @@ fn first_bad_text(bad: &FirstBad) -> String {
     let mut text = format!(
         "    first bad patch: {} {} ({})\n",
         bad.patch,
-        bad.subject,
+        harmless(&bad.subject),
         percent(bad.probability)
     );
     for (patch, seen) in bad.seen.iter().enumerate().filter(|(_, e)| e.runs > 0) {
@@ -162,17 +175,37 @@ fn trouble_text(trouble: &Trouble) -> String {
     match trouble {
         Trouble::DoesNotBuild {
             patch: 0, error, ..
-        } => format!("the base {error}"),
+        } => format!("the base {}", harmless(error)),
         Trouble::DoesNotBuild {
             patch,
             subject,
             error,
         } => {
-            format!("from patch {patch} ({subject}) on it {error}")
+            format!(
+                "from patch {patch} ({}) on it {}",
+                harmless(subject),
+                harmless(error)
+            )
         }
-        Trouble::Rig { reason } => format!("rig trouble: {reason}"),
-        Trouble::NotRun { reason } => format!("not run: {reason}"),
+        Trouble::Rig { reason } => format!("rig trouble: {}", harmless(reason)),
+        Trouble::NotRun { reason } => format!("not run: {}", harmless(reason)),
     }
+}
+
+fn warning_text(warning: &NewWarning) -> String {
+    let patches = if warning.not_before == warning.patch {
+        format!("patch {}", warning.patch)
+    } else {
+        format!("one of patches {} to {}", warning.not_before, warning.patch)
+    };
+    let line = warning
+        .line
+        .map_or(String::new(), |line| format!(":{line}"));
+    format!(
+        "{patches}: {}{line}: {}",
+        harmless(&warning.file),
+        harmless(&warning.message)
+    )
 }
 
 fn seconds(s: f64) -> String {

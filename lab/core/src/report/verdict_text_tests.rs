@@ -38,6 +38,7 @@ fn verdict(overall: Overall, profile: ProfileVerdict) -> Verdict {
 
 fn profile(findings: Vec<Judged>, trouble: Vec<Trouble>) -> ProfileVerdict {
     ProfileVerdict {
+        warnings: Vec::new(),
         profile: "rt".into(),
         findings,
         suspicions: vec![("INFO: task hung in nfsd_start".into(), "rt-0004-01".into())],

@@ -4,9 +4,11 @@
 mod assemble;
 mod plan;
 mod record;
+mod warnings;
 pub use assemble::{RunName, beyond_console, run_record};
 pub use plan::{Need, need};
 pub use record::*;
+pub use warnings::{NewWarning, new_warnings};
 
 use crate::finding::{Class, Weight};
 use crate::stats::{self, Exposure};
@@ -156,6 +158,9 @@ pub struct ProfileVerdict {
     pub base_seconds: f64,
     /// What kept the lab from telling: a patch that does not build, rig trouble.
     pub trouble: Vec<Trouble>,
+    /// Compiler warnings in files of the series that the base's build does not have.
+    #[serde(default)]
+    pub warnings: Vec<NewWarning>,
 }
 
 /// Why a profile could not be judged.

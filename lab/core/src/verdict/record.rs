@@ -20,6 +20,25 @@ pub enum Line {
     Run(RunRecord),
 }
 
+impl Line {
+    /// Folder of the build or boot, which names it within its set.
+    pub fn id(&self) -> &str {
+        match self {
+            Line::Build(build) => &build.id,
+            Line::Run(run) => &run.id,
+        }
+    }
+
+    /// Both tell the same end of the same build or boot.
+    pub fn tells_same(&self, other: &Line) -> bool {
+        match (self, other) {
+            (Line::Build(a), Line::Build(b)) => (&a.id, &a.outcome) == (&b.id, &b.outcome),
+            (Line::Run(a), Line::Run(b)) => (&a.id, &a.outcome) == (&b.id, &b.outcome),
+            (Line::Build(_), Line::Run(_)) | (Line::Run(_), Line::Build(_)) => false,
+        }
+    }
+}
+
 /// What is remembered of a build.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BuildRecord {

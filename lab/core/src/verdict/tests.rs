@@ -98,6 +98,7 @@ fn needs_go_from_base_to_tip_to_more_until_decided() {
 #[test]
 fn trouble_and_silence_are_never_called_clean() {
     let clean = ProfileVerdict {
+        warnings: Vec::new(),
         profile: "rt".into(),
         findings: vec![],
         suspicions: vec![],
