@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where profiles come from: a `profiles/` folder where the lab runs, then those in the binary.
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, Result};
 use lab_core::profile::{Library, Profile, ProfileError};
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 /// Largest profile or fragment read, bytes.
@@ -30,40 +31,50 @@ shipped![
     "fragments/kcsan.config",
 ];
 
-/// All profiles to be had from `folder` (such as `profiles`; may be absent) and from the binary.
+/// All profiles to be had from `folder` (such as `profiles`; may be absent) and from the binary. A file that cannot be read
+/// is among them, as one that cannot be resolved.
 ///
 /// # Errors
-/// A file of the folder cannot be read.
+/// None: a file that cannot be read is told when it is needed.
 pub fn library(folder: &Path) -> Result<Library> {
     let mut library = Library::default();
     for (file, text) in SHIPPED {
         library.add_shipped(file, text);
     }
-    add_folder(&mut library, folder, &["yaml", "yml"])?;
-    add_folder(&mut library, &folder.join("fragments"), &["config"])?;
+    add_folder(&mut library, folder, &["yaml", "yml"]);
+    add_folder(&mut library, &folder.join("fragments"), &["config"]);
     Ok(library)
 }
 
-fn add_folder(library: &mut Library, folder: &Path, endings: &[&str]) -> Result<()> {
+fn add_folder(library: &mut Library, folder: &Path, endings: &[&str]) {
     let Ok(entries) = fs::read_dir(folder) else {
-        return Ok(());
+        return;
     };
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
         let ending = path.extension().and_then(|ending| ending.to_str());
         if ending.is_some_and(|ending| endings.contains(&ending)) && path.is_file() {
-            let doing = || format!("read {}", path.display());
-            if fs::metadata(&path).doing(doing)?.len() > TEXT_MAX {
-                return Err(Error::usage(format!("larger than {TEXT_MAX} bytes")).doing(doing()));
+            // One file that cannot be read must not hide the others.
+            let name = path.display().to_string();
+            match text_of(&path) {
+                Ok(text) => library.add_own(&name, &text),
+                Err(why) => library.add_unreadable(&name, &why),
             }
-            let bytes = fs::read(&path).doing(doing)?;
-            let text = String::from_utf8(bytes)
-                .map_err(|_| Error::usage("it is not UTF-8 text").doing(doing()))?;
-            library.add_own(&path.display().to_string(), &text);
         }
     }
-    Ok(())
+}
+
+/// A file's text, or why it is none.
+fn text_of(path: &Path) -> std::result::Result<String, String> {
+    let file = fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    let read = file.take(TEXT_MAX + 1).read_to_end(&mut bytes);
+    read.map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > TEXT_MAX {
+        return Err(format!("larger than {TEXT_MAX} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
 }
 
 /// Folder of a user's own profiles, where the lab runs.

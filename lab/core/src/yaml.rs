@@ -35,6 +35,29 @@ impl YamlError {
     }
 }
 
+/// Levels of lists and maps within each other. The YAML scanner's time grows with the square of the depth: 200 KB of `[`
+/// would keep it busy for minutes.
+const DEPTH_MAX: usize = 100;
+
+/// Whether brackets or list dashes open more levels than any real file has. Those in quoted words count too, which
+/// only matters to a file with a hundred of them that are never closed.
+fn too_deep(text: &str) -> bool {
+    let mut depth = 0_usize;
+    let brackets = text.bytes().any(|byte| {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > DEPTH_MAX
+    });
+    let dashes = |line: &str| {
+        let marks = line.split_ascii_whitespace();
+        marks.take_while(|word| matches!(*word, "-" | "?" | ":")).count()
+    };
+    brackets || text.lines().any(|line| dashes(line) > DEPTH_MAX)
+}
+
 /// Reads a text; one without any key is the default.
 ///
 /// # Errors
@@ -45,6 +68,10 @@ pub(crate) fn parse<T: DeserializeOwned + Default>(file: &str, text: &str) -> Re
         .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
     {
         return Ok(T::default());
+    }
+    if too_deep(text) {
+        let why = format!("nested more than {DEPTH_MAX} levels deep");
+        return Err(YamlError::new(file, None, why));
     }
     serde_yaml::from_str(text).map_err(|error| explain(file, &error))
 }

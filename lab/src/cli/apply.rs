@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::intake;
 use crate::tree::{Options, Tree, Verdict, try_apply};
+use crate::ui::harmless;
 use lab_core::apply::{Applied, Proof, Refusal};
 use std::path::PathBuf;
 
@@ -86,7 +87,9 @@ fn words(applied: &Applied) -> String {
     for patch in &applied.patches {
         out.push_str(&format!(
             "{:>5}  {:.12}  {}",
-            patch.number, patch.commit, patch.subject
+            patch.number,
+            patch.commit,
+            harmless(&patch.subject)
         ));
         if let Some(remark) = remark(patch) {
             out.push_str(&format!("  ({remark})"));
@@ -140,6 +143,17 @@ mod tests {
         let applied: Applied = serde_json::from_str(&said.text).unwrap();
         assert_eq!(applied.patches[0].files[0].offsets, [0]);
         assert_eq!(applied.patches[0].proof, Proof::PatchId);
+    }
+
+    #[test]
+    fn a_subject_gives_the_terminal_no_orders() {
+        let git = Git::kernel();
+        git.write("fs/more.c", b"more\n");
+        git.commit("fs: \u{1b}[2J\u{202e}more");
+        let tree = Tree::open(&git.dir(), Origin::Option).unwrap();
+        let said = run(&args("v6.12..main", false), &tree).unwrap();
+        assert!(!said.text.contains(['\u{1b}', '\u{202e}']), "{}", said.text);
+        assert!(said.text.contains("[2J"), "{}", said.text);
     }
 
     #[test]

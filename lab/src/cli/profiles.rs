@@ -69,11 +69,21 @@ rt       PREEMPT_RT with lockdep and atomic-sleep checks
     fn a_broken_profile_is_listed_with_its_mistake() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("mine.yaml"), "cpus: 3\n").unwrap();
+        std::fs::write(folder.path().join("bytes.yaml"), b"\xff\xfe").unwrap();
+        std::fs::write(folder.path().join("deep.yaml"), "[".repeat(200_000)).unwrap();
+        std::fs::write(folder.path().join("long.yaml"), vec![b'#'; 2 << 20]).unwrap();
         let text = run(&Args { command: None }, folder.path()).unwrap();
         assert!(
             text.contains("mine     [cannot be used: ") && text.contains("unknown field `cpus`"),
             "{text}"
         );
+        for why in [
+            "it is not UTF-8 text",
+            "nested more than 100 levels deep",
+            "larger than 1048576 bytes",
+        ] {
+            assert!(text.contains(why), "{why}: {text}");
+        }
         let show = Args {
             command: Some(Command::Show {
                 name: "lockdep".to_owned(),

@@ -7,7 +7,7 @@ use lab_core::finding::{Finding, Weight};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// How many lines of a report are shown.
@@ -64,10 +64,9 @@ pub fn run(args: &Args) -> Result<String> {
     let mut out = String::new();
     for path in &args.console {
         let reading = || format!("read the console {}", path.display());
-        let mut file = File::open(path)
+        let (mut file, findings) = hear(path)
             .map_err(|error| Error::usage(error.to_string()).hint("give the path of a console log"))
             .doing(reading)?;
-        let findings = listen(&mut file).doing(reading)?;
         if args.json {
             out.push_str(&json(path, &findings)?);
         } else {
@@ -78,8 +77,21 @@ pub fn run(args: &Args) -> Result<String> {
     Ok(out)
 }
 
-/// All findings of a file, in the order of their first bytes.
-fn listen(file: &mut File) -> std::io::Result<Vec<Finding>> {
+/// All findings of a file, and the file to show them from. What cannot be read twice (a pipe, as the shell's `<(zcat LOG)`)
+/// is kept in a temporary file while it is heard.
+fn hear(path: &Path) -> std::io::Result<(File, Vec<Finding>)> {
+    let mut file = File::open(path)?;
+    if file.stream_position().is_ok() {
+        let findings = listen(&mut file, None)?;
+        return Ok((file, findings));
+    }
+    let mut kept = tempfile::tempfile()?;
+    let findings = listen(&mut file, Some(&mut kept))?;
+    Ok((kept, findings))
+}
+
+/// All findings of a file, in the order of their first bytes; what is read is also written to `keep`.
+fn listen(file: &mut File, mut keep: Option<&mut File>) -> std::io::Result<Vec<Finding>> {
     let mut reader = Reader::new(Options::default());
     let mut findings = Vec::new();
     let mut chunk = vec![0; CHUNK];
@@ -87,6 +99,9 @@ fn listen(file: &mut File) -> std::io::Result<Vec<Finding>> {
         let len = read_some(file, &mut chunk)?;
         if len == 0 {
             break;
+        }
+        if let Some(keep) = keep.as_deref_mut() {
+            keep.write_all(&chunk[..len])?;
         }
         for heard in reader.push(&chunk[..len]) {
             if let Heard::Complete(finding) = heard {
@@ -242,7 +257,6 @@ fn remarks(finding: &Finding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     const LOG: &str = "[    1.000000] Linux version 6.12.0\n\
         [    5.000000][   T42] BUG: sleeping function called from invalid context at fs/dcache.c:100\n\
@@ -276,6 +290,23 @@ mod tests {
         ] {
             assert!(shown.contains(wanted), "{wanted:?} in {shown}");
         }
+    }
+
+    #[test]
+    fn a_pipe_is_read_as_a_file_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let there = path.clone();
+        let writer = std::thread::spawn(move || std::fs::write(there, LOG).unwrap());
+        let args = Args {
+            console: vec![path.clone()],
+            json: false,
+        };
+        let shown = run(&args).unwrap();
+        writer.join().unwrap();
+        let shown = shown.replace(&path.display().to_string(), "FILE");
+        assert_eq!(shown, check(LOG.as_bytes(), false));
     }
 
     #[test]

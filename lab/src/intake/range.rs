@@ -98,7 +98,7 @@ fn short(commit: &Commit<'_>) -> String {
 fn title(commit: &Commit<'_>) -> String {
     let bytes = commit.message_bytes();
     let line = bytes.split(|&b| b == b'\n').next().unwrap_or(b"");
-    String::from_utf8_lossy(line).into_owned()
+    crate::ui::harmless(&String::from_utf8_lossy(line))
 }
 
 /// One commit and the size of its diff. The diff goes through the same reader, and the same rules, as a mailed one.

@@ -2,7 +2,7 @@
 //! What applying left: `apply.json`, and the refusal when there is nothing to leave.
 
 use super::report::Misfit;
-use crate::series::Change;
+use crate::series::{Change, harmless};
 use serde::{Deserialize, Serialize};
 
 /// Format of `apply.json`.
@@ -141,18 +141,18 @@ pub enum Reason {
 }
 
 impl Refusal {
-    /// For people: patch, file, hunk, what the tree has there, and what to try next.
+    /// For people: patch, file, hunk, what the tree has there, and what to try next. Harmless on a terminal.
     pub fn text(&self) -> String {
         let mut out = format!(
             "patch {}/{} does not apply to {}: {}\n",
             self.number,
             self.of,
             self.base.get(..12).unwrap_or(&self.base),
-            self.subject
+            harmless(&self.subject)
         );
         let mut line = |text: String| {
             out.push_str("  ");
-            out.push_str(&text);
+            out.push_str(&harmless(&text));
             out.push('\n');
         };
         line(format!("read from {}", self.source));

@@ -3,7 +3,7 @@
 
 use super::hunks::{HunkError, before};
 use super::image::lines;
-use crate::series::Hunk;
+use crate::series::{Hunk, harmless};
 use serde::{Deserialize, Serialize};
 
 /// Line comparisons spent on finding the most alike place.
@@ -82,20 +82,12 @@ fn score(wants: &[&[u8]], has: &[&[u8]], at: usize) -> usize {
     wants.iter().zip(there).filter(|(a, b)| a == b).count()
 }
 
-/// Text of some lines, control bytes made visible, so that a hostile file reaches no terminal.
+/// Text of some lines, control characters replaced, so that a hostile file reaches no terminal.
 fn show(lines: &[&[u8]]) -> Vec<String> {
-    let visible = |c: char| match c {
-        '\t' => c,
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        c => c,
-    };
     let one = |line: &&[u8]| {
         let text = String::from_utf8_lossy(line);
-        text.trim_end_matches('\n')
-            .chars()
-            .take(160)
-            .map(visible)
-            .collect()
+        let start: String = text.trim_end_matches('\n').chars().take(160).collect();
+        harmless(&start)
     };
     lines.iter().take(SHOWN).map(one).collect()
 }

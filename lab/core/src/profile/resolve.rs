@@ -28,17 +28,32 @@ struct Layer {
 struct Text {
     file: String,
     text: String,
+    /// Why it could not be read, if it could not.
+    fault: Option<String>,
+}
+
+impl Text {
+    fn readable(&self) -> Result<&Self, ProfileError> {
+        match &self.fault {
+            Some(why) => Err(ProfileError::new(&self.file, None, why)),
+            None => Ok(self),
+        }
+    }
 }
 
 impl Library {
     /// Adds one of the user's files. `file` is its name for messages; a `.yaml` or `.yml` is a profile, anything
     /// else a fragment.
     pub fn add_own(&mut self, file: &str, text: &str) {
-        self.own.add(file, text);
+        self.own.add(file, text, None);
+    }
+    /// Adds one of the user's files that could not be read: it is listed, and whoever needs it is told why.
+    pub fn add_unreadable(&mut self, file: &str, why: &str) {
+        self.own.add(file, "", Some(why.to_owned()));
     }
     /// Adds a file that ships with the lab.
     pub fn add_shipped(&mut self, file: &str, text: &str) {
-        self.shipped.add(file, text);
+        self.shipped.add(file, text, None);
     }
     /// Names of all profiles, sorted.
     pub fn names(&self) -> Vec<&str> {
@@ -79,7 +94,7 @@ impl Library {
         draft: &mut Draft,
     ) -> Result<(), ProfileError> {
         let found = self.find(name, |layer| &layer.profiles);
-        let text = found.ok_or_else(|| self.no_profile(name, from))?;
+        let text = found.ok_or_else(|| self.no_profile(name, from))?.readable()?;
         if path.contains(&text.file) {
             path.push(text.file.clone());
             let words = format!("extends: goes in a circle: {}", path.join(" → "));
@@ -112,7 +127,7 @@ impl Library {
         }
         for name in &file.config.fragments.0 {
             let fragment = self.find(name, |layer| &layer.fragments);
-            let fragment = fragment.ok_or_else(|| self.no_fragment(name, text))?;
+            let fragment = fragment.ok_or_else(|| self.no_fragment(name, text))?.readable()?;
             let options = fragment::parse(&fragment.file, &fragment.text)?;
             draft.options.extend(options);
         }
@@ -170,11 +185,12 @@ impl Library {
 }
 
 impl Layer {
-    fn add(&mut self, file: &str, text: &str) {
+    fn add(&mut self, file: &str, text: &str, fault: Option<String>) {
         let base = file.rsplit('/').next().unwrap_or(file);
         let entry = Text {
             file: file.to_owned(),
             text: text.to_owned(),
+            fault,
         };
         match base.strip_suffix(".yaml").or(base.strip_suffix(".yml")) {
             Some(name) => self.profiles.insert(name.to_owned(), entry),

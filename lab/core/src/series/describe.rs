@@ -26,7 +26,7 @@ pub fn describe(series: &Series) -> String {
         "{} v{}: {} ({count} {noun}{flags})",
         series.name,
         series.version,
-        clean(&series.subject)
+        harmless(&series.subject)
     );
     let fields = [
         ("base", &series.base_commit),
@@ -34,7 +34,7 @@ pub fn describe(series: &Series) -> String {
     ];
     for (name, value) in fields {
         if let Some(value) = value {
-            let _ = writeln!(out, "{name} {}", clean(value));
+            let _ = writeln!(out, "{name} {}", harmless(value));
         }
     }
     let number = count.to_string().len();
@@ -58,7 +58,7 @@ pub fn describe(series: &Series) -> String {
         );
     }
     for warning in &series.warnings {
-        let _ = writeln!(out, "note: {}", clean(warning));
+        let _ = writeln!(out, "note: {}", harmless(warning));
     }
     out
 }
@@ -87,7 +87,7 @@ fn width<'a>(texts: impl Iterator<Item = &'a str>, most: usize) -> usize {
 }
 
 fn pad(text: &str, width: usize) -> String {
-    let text = clean(text);
+    let text = harmless(text);
     if text.chars().count() <= width {
         return format!("{text:width$}");
     }
@@ -95,11 +95,12 @@ fn pad(text: &str, width: usize) -> String {
     format!("{cut}…")
 }
 
-/// Text from strangers, fit for a terminal.
-fn clean(text: &str) -> String {
+/// One line of text from strangers, fit for a terminal: what moves the cursor, hides, or changes the order in which text
+/// is read becomes `?`. Tabs stay.
+pub fn harmless(text: &str) -> String {
     let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control() && c != '\t'
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
     text.chars()
         .map(|c| if hidden(c) { '?' } else { c })

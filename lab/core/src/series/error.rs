@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a series was refused, where, and what to try.
 
+use super::describe::harmless;
 use thiserror::Error;
 
-/// A refusal: the place in the source and the reason.
+/// A refusal: the place in the source and the reason. As text it is one line, and harmless on a terminal, whatever the
+/// mail holds.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{}{}: {reason}", place, line.map(|n| format!(":{n}")).unwrap_or_default())]
+#[error("{}{}: {}", harmless(place), line.map(|n| format!(":{n}")).unwrap_or_default(), harmless(&reason.to_string()))]
 pub struct SeriesError {
     /// What was read: a file, or a message in an mbox.
     pub place: String,

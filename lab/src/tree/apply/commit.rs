@@ -6,6 +6,7 @@ use super::store::Store;
 use crate::error::{Doing, Result};
 use git2::{Oid, Reference, Repository};
 use lab_core::series::{Patch, Series};
+use std::time::Duration;
 
 /// Makes the commit of one patch. The author is the mail's; the committer is the lab, at the author's time.
 pub(super) fn commit(store: &mut Store<'_>, tree: Oid, parent: Oid, patch: &Patch) -> Attempt<Oid> {
@@ -56,12 +57,36 @@ pub(super) fn point(repo: &Repository, folder: &str, commits: &[(u32, Oid)]) -> 
         if there() {
             continue;
         }
-        let made = repo.reference(&name, *id, true, "lab: apply");
-        // Another lab may do the same at the same moment, and then it has done it.
-        if made.is_err() && there() {
+        let mut made = repo.reference(&name, *id, true, "lab: apply");
+        // Another lab may do the same at the same moment: then it has done it, or is about to.
+        while made.is_err() && !there() && locked(repo, &name) {
+            std::thread::sleep(LOCK_POLL);
+            made = repo.reference(&name, *id, true, "lab: apply");
+        }
+        if made.is_err() && !there() {
+            // The lock may have gone between the last two looks.
+            made = repo.reference(&name, *id, true, "lab: apply");
+        }
+        if there() {
             continue;
         }
         made.doing(|| format!("write {name}"))?;
     }
     Ok(())
+}
+
+/// How often another writer's lock is looked at.
+const LOCK_POLL: Duration = Duration::from_millis(5);
+/// After this time a lock was left by a lab that was killed: a writer holds it for one small file.
+const LOCK_STALE: Duration = Duration::from_secs(5);
+
+/// Whether it is worth trying again: the ref's lock is there. A stale one is taken away: refs
+/// below `refs/lab/` are the lab's own, and whoever writes this one writes the same id.
+fn locked(repo: &Repository, name: &str) -> bool {
+    let lock = repo.commondir().join(format!("{name}.lock"));
+    let Ok(made) = std::fs::metadata(&lock).and_then(|meta| meta.modified()) else {
+        return false;
+    };
+    let age = made.elapsed().unwrap_or_default();
+    age < LOCK_STALE || std::fs::remove_file(&lock).is_ok()
 }
