@@ -6,7 +6,8 @@ use crate::listen::{self, Findings};
 use crate::store::{Set, file};
 use crate::ui::{duration, harmless};
 use lab_core::job::{Job, Recording, Work};
-use lab_core::report::{Proof, harmless_json, verdict_text};
+use lab_core::report::{Proof, verdict_text};
+use lab_core::text::harmless_json;
 use lab_core::verdict::{Call, Line, Verdict};
 use serde::Serialize;
 use std::path::Path;
@@ -191,7 +192,7 @@ fn run_head(run: &str, recording: &Recording, job: Option<&Job>) -> String {
         _ => String::new(),
     };
     format!(
-        "{run}: {label}: {:?} after {} ({:?}), kernel {}, agent up after {}\n",
+        "{run}: {label}: {} after {} ({:?}), kernel {}, agent up after {}\n",
         recording.outcome,
         duration(recording.seconds),
         recording.accel,

@@ -2,13 +2,9 @@
 //! The only printer. Answers go to standard output; what is going on goes to standard error: living
 //! progress lines on a terminal, plain lines otherwise.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is the one place that prints"
-)]
+#![expect(clippy::print_stderr, reason = "this is the one place that prints")]
 
-pub use lab_core::report::harmless;
+pub use lab_core::text::harmless;
 
 use crate::error::Error;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -63,9 +59,12 @@ impl Ui {
 
     /// Prints an error with its hint.
     pub fn error(&self, error: &Error) {
-        self.say(&format!("lab: {error}"));
-        if let Some(hint) = error.hint_text() {
-            self.say(&format!("     {hint}"));
+        // An error may quote a mail or a path: its lines stay, its controls go.
+        for line in format!("lab: {error}").lines() {
+            self.say(&harmless(line));
+        }
+        for line in error.hint_text().unwrap_or_default().lines() {
+            self.say(&harmless(&format!("     {line}")));
         }
     }
 

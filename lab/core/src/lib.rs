@@ -14,5 +14,6 @@ pub mod report;
 pub mod series;
 pub mod settings;
 pub mod stats;
+pub mod text;
 pub mod verdict;
 mod yaml;

@@ -2,6 +2,7 @@
 //! How a build or a boot ended, and whose fault that is.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// How a boot ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +77,28 @@ impl BootOutcome {
             | ScenarioOverran { .. }
             | NeverOff => Blame::Kernel,
             NoKernel | QemuDied { .. } | RigFailed { .. } | Interrupted => Blame::Rig,
+        }
+    }
+}
+
+impl fmt::Display for BootOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use BootOutcome::*;
+        match self {
+            Completed => f.write_str("completed"),
+            StoppedAtHit => f.write_str("stopped at its first finding"),
+            Panicked => f.write_str("panicked"),
+            ThreadsStuck { threads } => write!(f, "{threads} threads never stopped"),
+            Reset => f.write_str("the kernel reset the machine"),
+            NoKernel => f.write_str("no byte on the console"),
+            AgentNeverUp => f.write_str("the agent never came up"),
+            AgentLost => f.write_str("the agent stopped answering"),
+            EarlyPowerOff => f.write_str("powered off before its work was done"),
+            ScenarioOverran { index } => write!(f, "scenario {} ran past its limit", index + 1),
+            NeverOff => f.write_str("never powered off"),
+            QemuDied { reason } => write!(f, "QEMU died: {reason}"),
+            RigFailed { reason } => write!(f, "the rig failed: {reason}"),
+            Interrupted => f.write_str("stopped on request"),
         }
     }
 }

@@ -53,7 +53,9 @@ fn too_deep(text: &str) -> bool {
     });
     let dashes = |line: &str| {
         let marks = line.split_ascii_whitespace();
-        marks.take_while(|word| matches!(*word, "-" | "?" | ":")).count()
+        marks
+            .take_while(|word| matches!(*word, "-" | "?" | ":"))
+            .count()
     };
     brackets || text.lines().any(|line| dashes(line) > DEPTH_MAX)
 }

@@ -15,6 +15,7 @@ pub mod triage;
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::intake;
 use crate::profiles::FOLDER;
 use crate::settings::Settings;
 use crate::stop::{self, Stop, Stopper};
@@ -92,10 +93,16 @@ async fn dispatch(command: Command, ui: &Ui) -> Result<Exit> {
     }
 }
 
-async fn apply(args: apply::Args, ui: &Ui, stop: Stop) -> Result<Exit> {
+async fn apply(args: apply::Args, ui: &Ui, mut stop: Stop) -> Result<Exit> {
     let choice = Settings::load()?.tree_choice(args.tree.as_deref())?;
+    intake::needs_tree(&args.series)?;
     let tree = tree::obtain(&choice, ui, &stop).await?;
-    let said = apply::run(&args, &tree)?;
+    let work = tokio::task::spawn_blocking(move || apply::run(&args, &tree));
+    let said = tokio::select! {
+        said = work => said.map_err(|e| Error::internal(e.to_string()))??,
+        // No ref is written before all is stored: leaving here leaves the tree as it was, or whole.
+        () = stop.reached(stop::Level::Orderly) => return Err(Error::interrupted()),
+    };
     ui.out(&said.text);
     Ok(said.exit)
 }

@@ -152,16 +152,20 @@ async fn begin(
         .map(|n| profiles::load(n))
         .collect::<Result<Vec<_>>>()?;
     let choice = settings.tree_choice(args.tree.as_deref())?;
+    let argument = args.series.as_deref().unwrap_or("-");
+    let early = if intake::needs_tree(argument)? {
+        None
+    } else {
+        Some(read(args, argument, None)?)
+    };
     if args.setup {
         setup::run(ui, args.yes, tree::wants_source(&choice))?;
     }
     let tree = tree::obtain(&choice, ui, stop).await?;
-    let argument = args.series.as_deref().unwrap_or("-");
-    let options = intake::Options {
-        version: args.version,
-        tree: Some(tree.git_dir().to_owned()),
+    let series = match early {
+        Some(series) => series,
+        None => read(args, argument, Some(tree.git_dir().to_owned()))?,
     };
-    let series = intake::read_series(argument, &options)?;
     tell_series(ui, &series);
     let applied = apply(&tree, &series, args.base.as_deref())?;
     ui.say(&format!(
@@ -188,6 +192,11 @@ async fn begin(
     }
     ui.say(&format!("results: {}", set.folder().display()));
     Ok((set, profiles))
+}
+
+fn read(args: &Args, argument: &str, tree: Option<PathBuf>) -> Result<Series> {
+    let version = args.version;
+    intake::read_series(argument, &intake::Options { version, tree })
 }
 
 fn wanted_profiles(asked: &[String], settings: &Settings) -> Vec<String> {

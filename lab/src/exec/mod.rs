@@ -156,8 +156,8 @@ impl Executor {
 /// Starts `lab job FILE` in a process group of its own: Ctrl-C reaches this process alone, which passes
 /// it on in order. Should this process die, the job is told to stop.
 fn start(path: &Path, nice: bool) -> std::io::Result<Child> {
-    let program = std::env::current_exe()?;
-    let mut command = Command::new(program);
+    // Not by its path: the binary may have been replaced since this process began, and both must be one.
+    let mut command = Command::new("/proc/self/exe");
     command
         .arg("job")
         .arg(path)

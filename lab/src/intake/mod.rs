@@ -48,6 +48,23 @@ pub fn read_series(arg: &str, options: &Options) -> Result<Series> {
     series.map_err(|error| error.doing(format!("read the series {arg}")))
 }
 
+/// Does the argument name commits, so that a tree is needed to read it? What cannot be a series at all is refused here,
+/// before minutes are spent on a tree.
+///
+/// # Errors
+/// There is no such file, and it is no range either.
+pub fn needs_tree(arg: &str) -> Result<bool> {
+    if arg == "-" || Path::new(arg).exists() {
+        return Ok(false);
+    }
+    if arg.contains("..") {
+        return Ok(true);
+    }
+    Err(Error::usage(format!("there is no file or folder {arg}"))
+        .hint(ACCEPTED)
+        .doing(format!("read the series {arg}")))
+}
+
 /// A refusal of the mail room, for people.
 fn refused(error: SeriesError) -> Error {
     let hint = error.hint();

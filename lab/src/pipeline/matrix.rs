@@ -236,7 +236,7 @@ fn rig_trouble(runs: &[&RunRecord]) -> Vec<Trouble> {
     runs.iter()
         .filter(|run| !run.counts())
         .map(|run| Trouble::Rig {
-            reason: format!("run {}: {:?}", run.id, run.outcome),
+            reason: format!("run {}: {}", run.id, run.outcome),
         })
         .collect()
 }

@@ -2,7 +2,8 @@
 //! What applying left: `apply.json`, and the refusal when there is nothing to leave.
 
 use super::report::Misfit;
-use crate::series::{Change, harmless};
+use crate::series::Change;
+use crate::text::harmless;
 use serde::{Deserialize, Serialize};
 
 /// Format of `apply.json`.

@@ -3,7 +3,8 @@
 
 use super::hunks::{HunkError, before};
 use super::image::lines;
-use crate::series::{Hunk, harmless};
+use crate::series::Hunk;
+use crate::text::harmless;
 use serde::{Deserialize, Serialize};
 
 /// Line comparisons spent on finding the most alike place.

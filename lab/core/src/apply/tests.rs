@@ -175,7 +175,7 @@ fn a_misfit_shows_both_sides() {
       "has": [
         "b",
         "c",
-        "d?[31m",
+        "d\\u{1b}[31m",
         "e"
       ],
       "line": 2,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How a boot ends: what is concluded, how it leaves, and what time does.
 
-use super::stage::strength;
+use super::stage::{HIT_WAITS, strength};
 use super::{Action, Boot, Evidence, QemuEnd, Stage};
 use crate::outcome::BootOutcome;
 use lab_wire::ToGuest;
@@ -112,7 +112,7 @@ impl Boot {
     pub(super) fn stage_deadline(&self) -> Option<Duration> {
         let limit = self.entered.saturating_add(self.limits.of(self.stage)?);
         let quiet = match self.stage {
-            Stage::Hit => Some(self.limits.settle),
+            Stage::Hit => Some(self.limits.settle / HIT_WAITS),
             Stage::Settle if self.paused => Some(PAUSED_QUIET),
             Stage::Evidence if !self.gathering => Some(SYSRQ_QUIET),
             _ => None,

@@ -85,8 +85,8 @@ impl fmt::Display for Stage {
 const EVIDENCE: Duration = Duration::from_secs(6);
 /// For QEMU to leave after it was asked to, and again after it was killed.
 const LEAVE: Duration = Duration::from_secs(3);
-/// Reports may come one after the other; a hit waits for a quiet time, but no longer than this many of them.
-const HIT_WAITS: u32 = 4;
+/// Reports may come one after the other: after a hit, this part of the settling time without a byte ends the wait for more.
+pub(super) const HIT_WAITS: u32 = 4;
 
 /// How long the stages of one job may take.
 #[derive(Debug, Clone)]
@@ -131,7 +131,7 @@ impl Limits {
                 let own = self.scenarios.get(index as usize).copied();
                 Some(own.unwrap_or_default() + self.extra)
             }
-            Stage::Hit => Some(self.settle * HIT_WAITS),
+            Stage::Hit => Some(self.settle),
             Stage::Drain => Some(self.drain),
             Stage::Settle => Some(self.settle),
             Stage::Evidence => Some(EVIDENCE),

@@ -373,7 +373,7 @@ fn a_hit_ends_the_run_after_it_fell_quiet() {
         vec![
             (3.0, report(Weight::Suspicion, Class::HungTask)),
             (4.0, hit()),
-            (5.0, hit()),
+            (4.6, hit()),
             (6.0, progress(3500)),
             (8.5, end(0, Ended::Stopped)),
             (8.6, off(ShutdownCause::PowerOff)),
@@ -381,7 +381,8 @@ fn a_hit_ends_the_run_after_it_fell_quiet() {
         ],
     );
     let (log, _) = check(&job, script, BootOutcome::StoppedAtHit);
-    assert_eq!(log, ["8.0 SendAgent(Stop)"]);
+    // Quiet for a quarter of the settling time of 3 s since the last report.
+    assert_eq!(log, ["5.3 SendAgent(Stop)"]);
     // An oops that becomes a panic is a panic.
     let script = after(
         running(),

@@ -255,7 +255,12 @@ impl Reader {
             (Role::Opens, Some(at)) if hit.format.source == Source::Nowhere => {
                 self.remark(hit, line, at, heard)
             }
-            (Role::Consequence, None) if self.tainted || !self.open.is_empty() => self.tell(line),
+            (Role::Consequence, None) if self.tainted || !self.open.is_empty() => {
+                // What was announced was this, and it is no finding of its own.
+                self.scissors
+                    .take_if(|scissors| scissors.caller == line.caller);
+                self.tell(line);
+            }
             _ => self.begin(hit, line, owner, heard),
         }
     }

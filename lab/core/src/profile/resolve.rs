@@ -94,7 +94,9 @@ impl Library {
         draft: &mut Draft,
     ) -> Result<(), ProfileError> {
         let found = self.find(name, |layer| &layer.profiles);
-        let text = found.ok_or_else(|| self.no_profile(name, from))?.readable()?;
+        let text = found
+            .ok_or_else(|| self.no_profile(name, from))?
+            .readable()?;
         if path.contains(&text.file) {
             path.push(text.file.clone());
             let words = format!("extends: goes in a circle: {}", path.join(" → "));
@@ -127,7 +129,9 @@ impl Library {
         }
         for name in &file.config.fragments.0 {
             let fragment = self.find(name, |layer| &layer.fragments);
-            let fragment = fragment.ok_or_else(|| self.no_fragment(name, text))?.readable()?;
+            let fragment = fragment
+                .ok_or_else(|| self.no_fragment(name, text))?
+                .readable()?;
             let options = fragment::parse(&fragment.file, &fragment.text)?;
             draft.options.extend(options);
         }

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The gallery: what people read of a verdict.
 
-mod text;
 mod verdict_text;
-pub use text::{harmless, harmless_json};
 pub use verdict_text::{Proof, verdict_text};

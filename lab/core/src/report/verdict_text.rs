@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A verdict as plain text for a terminal or a mail.
 
-use super::text::harmless;
 use crate::stats::{Exposure, power};
+use crate::text::harmless;
 use crate::verdict::{
     Call, FirstBad, Judged, NewWarning, Overall, ProfileVerdict, Trouble, Verdict,
 };

@@ -2,6 +2,7 @@
 //! A series for people: an aligned list.
 
 use super::model::{Body, LineKind, Patch, Series};
+use crate::text::harmless;
 use std::fmt::Write as _;
 
 /// Columns that a subject gets at most.
@@ -93,16 +94,4 @@ fn pad(text: &str, width: usize) -> String {
     }
     let cut: String = text.chars().take(width.saturating_sub(1)).collect();
     format!("{cut}…")
-}
-
-/// One line of text from strangers, fit for a terminal: what moves the cursor, hides, or changes the order in which text
-/// is read becomes `?`. Tabs stay.
-pub fn harmless(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control() && c != '\t'
-            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    text.chars()
-        .map(|c| if hidden(c) { '?' } else { c })
-        .collect()
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a series was refused, where, and what to try.
 
-use super::describe::harmless;
+use crate::text::harmless;
 use thiserror::Error;
 
 /// A refusal: the place in the source and the reason. As text it is one line, and harmless on a terminal, whatever the

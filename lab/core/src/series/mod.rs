@@ -32,7 +32,7 @@ mod write;
 mod tests;
 
 pub use author::{UNKNOWN_AUTHOR, UNKNOWN_DATE};
-pub use describe::{describe, harmless};
+pub use describe::describe;
 pub use error::{Refusal, SeriesError};
 pub use model::*;
 pub use patch_id::{diff_id_of_files, patch_id_of_files};

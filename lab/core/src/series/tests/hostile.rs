@@ -217,7 +217,8 @@ proptest! {
 #[test]
 fn a_refusal_gives_the_terminal_no_orders() {
     let evil = "\u{1b}[2J\u{9b}31m\u{202e}\u{200b}\u{7}";
-    let charset = format!("Subject: [PATCH] x\nContent-Type: text/plain; charset=\"{evil}\"\n\nx\u{e4}\n");
+    let charset =
+        format!("Subject: [PATCH] x\nContent-Type: text/plain; charset=\"{evil}\"\n\nx\u{e4}\n");
     let omitted = format!("diff --git a/zz b/zz\nBinary files a/{evil} and b/zz differ\n");
     let errors = [
         read_mbox(charset.as_bytes(), "d", &ReadOptions::default()).unwrap_err(),
@@ -226,7 +227,7 @@ fn a_refusal_gives_the_terminal_no_orders() {
     ];
     for error in errors {
         let shown = error.to_string();
-        assert_eq!(shown, harmless(&shown), "{:?}", error.reason);
+        assert_eq!(shown, crate::text::harmless(&shown), "{:?}", error.reason);
         assert!(!shown.chars().any(char::is_control), "{shown:?}");
     }
 }

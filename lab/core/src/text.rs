@@ -28,12 +28,12 @@ pub fn harmless_json(text: &str) -> String {
 }
 
 fn is_harmful(c: char) -> bool {
-    c.is_control() || is_bidi(c)
+    c.is_control() || is_unseen(c)
 }
 
-/// Characters that reorder what is read: a mail could make one subject look like another.
-fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+/// Characters that hide, or that reorder what is read: a mail could make one subject look like another.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]
