@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::path::Path;
 
 /// Console lines shown of each regression.
-const PROOF_LINES: usize = 14;
+const PROOF_LINES: usize = 32;
 /// Console lines shown of each finding of one run.
 const RUN_LINES: usize = 40;
 

@@ -6,6 +6,8 @@
 //! The kernel is the newest finished one of the lab's cache (`LAB_CACHE`, `XDG_CACHE_HOME/lab`, `~/.cache/lab`), as
 //! `real_kernel` leaves one. All trials are one test, because the machine has room for one guest.
 
+#![cfg(test)]
+
 use lab_core::boot::Boot;
 use lab_core::finding::{Class, Finding};
 use lab_core::job::{Accel, BootJob, Disk, JOB_FORMAT, Job, Limits, Machine, Recording, Work};

@@ -4,6 +4,8 @@
 //!
 //! One test, because its steps share the kernels: the second finds ready what the first built.
 
+#![cfg(test)]
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -5,6 +5,7 @@ use super::Corridor;
 use crate::error::{Error, Result};
 use crate::listen;
 use crate::store::file;
+use crate::ui::harmless;
 use lab_core::job::{BootJob, BuildReport, JOB_FORMAT, Job, Recording, Work};
 use lab_core::outcome::BootOutcome;
 use lab_core::profile::Profile;
@@ -15,6 +16,9 @@ use std::path::Path;
 /// A guest's threads get this part of the drain limit before they count as stuck: the agent may take four times that
 /// to say so, and must be done before the machine is taken down.
 const DRAIN_PARTS: u32 = 5;
+
+/// Findings of a boot that are told when it ends; the rest is in the results.
+const TOLD: usize = 3;
 
 impl Corridor<'_> {
     /// The job that boots a kernel for the `number`th time.
@@ -79,6 +83,9 @@ impl Corridor<'_> {
             self.go_on()?;
         }
         let record = listen::record(&out, name, &boot)?;
+        for sighting in record.findings().take(TOLD) {
+            self.ui.say(&format!("  {}", harmless(&sighting.title)));
+        }
         self.remember(&Line::Run(record.clone()))?;
         if patch == 0 {
             self.keep_control(&boot, &record)?;

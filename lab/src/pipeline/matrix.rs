@@ -7,6 +7,7 @@ use crate::build;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use lab_core::job::{BuildOutcome, BuildReport};
+use lab_core::outcome::BootOutcome;
 use lab_core::profile::Profile;
 use lab_core::verdict::{Call, Need, ProfileVerdict, RunRecord, Trouble, judge, need, suspicions};
 
@@ -241,9 +242,11 @@ fn rig_trouble(runs: &[&RunRecord]) -> Vec<Trouble> {
         .collect()
 }
 
+/// Scenarios that were skipped or failed, but for those that a run ended by its first finding did not come to.
 fn not_run(runs: &[&RunRecord]) -> Vec<Trouble> {
     let mut said: Vec<String> = runs
         .iter()
+        .filter(|run| run.outcome != BootOutcome::StoppedAtHit)
         .flat_map(|run| &run.scenarios)
         .filter(|s| s.ended.starts_with("skipped") || s.ended.starts_with("failed"))
         .map(|s| format!("{}: {}", s.name, s.ended))

@@ -75,6 +75,8 @@ pub(super) struct Driver<'a> {
     pending: Vec<Event>,
     store_failed: bool,
     expected: u64,
+    /// Scenario that runs, for people.
+    scenario: String,
     progress: &'a mut (dyn FnMut(VmProgress) + Send),
 }
 
@@ -108,6 +110,7 @@ impl<'a> Driver<'a> {
             marks: Marks::default(),
             reader: Reader::new(Options::default()),
             expected: progress::expected(job),
+            scenario: String::new(),
             agent_lines: Lines::new(),
             qmp_lines: Lines::new(),
             stderr: Vec::new(),
@@ -392,10 +395,18 @@ impl<'a> Driver<'a> {
     fn news(&mut self, news: News) {
         let done = self.now().as_secs();
         let expected = self.expected.max(done);
+        if let News::Told(FromGuest {
+            event: lab_wire::Event::Begin { name, fs, .. },
+            ..
+        }) = &news
+        {
+            self.scenario = format!("{name}/{fs}");
+        }
         (self.progress)(VmProgress {
             done,
             expected,
             news,
+            scenario: self.scenario.clone(),
         });
     }
 

@@ -15,6 +15,8 @@ pub struct VmProgress {
     pub expected: u64,
     /// What is new.
     pub news: News,
+    /// Scenario that runs, e.g. `lookup-storm/xfs`; empty before the first.
+    pub scenario: String,
 }
 
 /// What is new.
@@ -38,7 +40,16 @@ impl VmProgress {
             News::Stage(stage) => stage.to_string(),
             News::Found(finding) => finding.title.clone(),
             News::Remark(words) => words.clone(),
-            News::Told(said) => told(&said.event),
+            News::Told(said) => match &said.event {
+                Event::Progress { .. } => format!("{}: {}", self.scenario, told(&said.event)),
+                event => told(event),
+            },
+        };
+        let left = self.expected.saturating_sub(self.done);
+        let words = if left > 0 {
+            format!("{words}, about {left} s left")
+        } else {
+            words
         };
         words.chars().filter(|c| !c.is_control()).collect()
     }
@@ -82,7 +93,8 @@ mod tests {
             done: 1,
             expected: 2,
             news,
+            scenario: String::new(),
         };
-        assert_eq!(progress.words(), "[2Jhello");
+        assert_eq!(progress.words(), "[2Jhello, about 1 s left");
     }
 }
