@@ -27,7 +27,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     .doing(|| format!("write {}", path.display()))
 }
 
-/// Writes a value as readable JSON; see [`write`].
+/// Writes a value as readable JSON; see [`write()`].
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value)
         .map_err(|e| Error::internal(e.to_string()))

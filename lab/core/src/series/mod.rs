@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The mail room: from mails and folders to a [`Series`].
 //!
-//! Bytes come in whole, a [`Series`] or a [`SeriesError`] goes out. The way of one mail: [`mbox`] cuts it out,
+//! Bytes come in whole, a [`Series`] or a [`SeriesError`] goes out. The way of one mail: `mbox` cuts it out,
 //! `mime` undoes its encodings, `message` finds the commit message as `git am` would, `diff` reads what is left; then
 //! `collect` puts the letters of one version in order and refuses what is not whole.
 
