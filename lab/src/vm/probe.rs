@@ -175,7 +175,7 @@ fn sector() -> [u8; 512] {
 
 fn argv(accel: &str, sector: i32) -> Vec<String> {
     let words = format!(
-        "-nodefaults -no-user-config -display none -no-reboot -machine q35 -accel {accel} -m 64M \
+        "-nodefaults -no-user-config -display none -no-reboot -machine pc -accel {accel} -m 64M \
          -device isa-debug-exit,iobase=0xf4,iosize=1 \
          -drive if=ide,file=/proc/self/fd/{sector},format=raw,read-only=off"
     );
