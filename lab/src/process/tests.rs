@@ -25,6 +25,17 @@ fn alive(pid: i32) -> bool {
         .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 
+/// Killed is not yet dead: the kernel takes its time on a busy machine.
+async fn is_gone(pid: i32) -> bool {
+    for _ in 0..500 {
+        if !alive(pid) {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
 #[tokio::test]
 async fn lines_come_in_order_and_an_end_is_data() {
     let (finished, lines) = lines_of("echo a; echo b >&2; printf c; exit 3", 20).await;
@@ -67,12 +78,12 @@ async fn the_limit_ends_the_whole_group() {
     let begun = Instant::now();
     let (_stopper, stop) = stop::channel();
     let mut pid = 0;
-    let run = supervise(shell(script), Duration::from_millis(300), stop, |line| {
+    let run = supervise(shell(script), Duration::from_secs(2), stop, |line| {
         pid = String::from_utf8_lossy(line).parse().unwrap();
     });
     assert_eq!(run.await.unwrap().end, End::TimedOut);
-    assert!(pid > 0 && !alive(pid));
-    assert!(begun.elapsed() < Duration::from_secs(4));
+    assert!(pid > 0 && is_gone(pid).await);
+    assert!(begun.elapsed() < Duration::from_secs(12));
 }
 
 #[tokio::test]
