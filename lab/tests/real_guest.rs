@@ -3,7 +3,7 @@
 //! Each is a job of its own, run by `lab job FILE` as a scheduler runs it, and must be told for what it is, in bounded
 //! time, memory and disk.
 //!
-//! The kernel is the newest finished one of the lab's cache (`LAB_CACHE`, `XDG_CACHE_HOME/lab`, `~/.cache/lab`), as
+//! The kernel is one of the lab's cache (`LAB_CACHE`, `XDG_CACHE_HOME/lab`, `~/.cache/lab`) on which a control ran clean, as
 //! `real_kernel` leaves one. All trials are one test, because the machine has room for one guest.
 
 #![cfg(test)]
@@ -12,6 +12,7 @@ use lab_core::boot::Boot;
 use lab_core::finding::{Class, Finding};
 use lab_core::job::{Accel, BootJob, Disk, JOB_FORMAT, Job, Limits, Machine, Recording, Work};
 use lab_core::outcome::{Blame, BootOutcome};
+use lab_core::verdict::RunRecord;
 use lab_wire::{GuestJob, PROTOCOL, Scenario};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -135,21 +136,34 @@ fn cache() -> Option<PathBuf> {
         .or_else(|| set("HOME").map(|home| home.join(".cache/lab")))
 }
 
-/// The newest kernel of the cache that is whole.
+/// A kernel without findings of its own: one that a remembered control in the cache ran clean on, the newest such.
 fn kernel(cache: &Path) -> Result<PathBuf, String> {
-    let kernels = cache.join("kernels");
-    let read = std::fs::read_dir(&kernels).map_err(|e| format!("{}: {e}", kernels.display()))?;
-    let made = |folder: PathBuf| -> Option<(SystemTime, PathBuf)> {
-        let report = folder.join("known.json").metadata().ok()?;
-        folder.join("bzImage").metadata().ok()?;
-        Some((report.modified().ok()?, folder))
-    };
-    let newest = read.flatten().filter_map(|entry| made(entry.path())).max();
-    newest.map(|(_, folder)| folder).ok_or_else(|| {
+    let controls = cache.join("controls");
+    let missing = || {
         format!(
-            "there is no finished kernel in {}; the test real_kernel makes one",
-            kernels.display()
+            "no clean kernel is known in {}; the test real_kernel makes one",
+            controls.display()
         )
+    };
+    let mut files: Vec<(SystemTime, PathBuf)> = std::fs::read_dir(&controls)
+        .map_err(|_| missing())?
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    files.sort();
+    files
+        .iter()
+        .rev()
+        .find_map(|(_, file)| clean_kernel(cache, file))
+        .ok_or_else(missing)
+}
+
+fn clean_kernel(cache: &Path, control: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(control).ok()?;
+    text.lines().rev().find_map(|line| {
+        let run: RunRecord = serde_json::from_str(line).ok()?;
+        let folder = cache.join("kernels").join(&run.key);
+        (run.sightings.is_empty() && folder.join("bzImage").is_file()).then_some(folder)
     })
 }
 
