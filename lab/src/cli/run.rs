@@ -109,7 +109,7 @@ pub(super) async fn run(args: Args, ui: &Ui, stop: Stop) -> Result<Exit> {
             if e.exit() == Exit::Interrupted {
                 e.hint(format!(
                     "go on with: lab run --resume {}",
-                    set.manifest().set
+                    set.folder().display()
                 ))
             } else {
                 e
