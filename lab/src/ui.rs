@@ -111,11 +111,6 @@ impl Ui {
             text.to_owned()
         }
     }
-
-    /// Standard output is a terminal that shows colours.
-    pub fn colour(&self) -> bool {
-        self.colour
-    }
 }
 
 impl Default for Ui {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The configuration step: start, merge, `olddefconfig`, and the look at what became of each request.
 
-use super::files::{read_output, write_synced};
+use super::files::read_output;
 use super::make::{Made, Maker};
 use super::progress::{Meter, Phase};
 use crate::error::{Error, Result};
+use crate::store::file;
 use lab_core::job::{ConfigOption, ConfigRequest};
 use lab_core::kbuild::dotconfig::{DotConfig, merge};
 use lab_core::kbuild::kconfig::Symbols;
@@ -39,7 +40,7 @@ pub(super) async fn configure(
         return Ok(Configured::Failed(made));
     }
     let started = dot_config(out)?;
-    write_synced(&out.join(".config"), merge(&started, &options).as_bytes())?;
+    file::write(&out.join(".config"), merge(&started, &options).as_bytes())?;
     let made = maker.make(&["olddefconfig"], meter).await?;
     if !made.finished.end.success() {
         return Ok(Configured::Failed(made));

@@ -3,22 +3,8 @@
 
 use crate::error::{Doing, Error, Result};
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Component, Path};
-
-/// Writes a file whole or not at all.
-pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let doing = || format!("write {}", path.display());
-    let mut temporary = tempfile::NamedTempFile::new_in(folder).doing(doing)?;
-    temporary.write_all(bytes).doing(doing)?;
-    temporary.as_file().sync_all().doing(doing)?;
-    temporary
-        .persist(path)
-        .map_err(|error| error.error)
-        .doing(doing)?;
-    Ok(())
-}
 
 /// Makes a folder's entries durable.
 pub(super) fn sync_folder(folder: &Path) -> Result<()> {

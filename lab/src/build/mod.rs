@@ -25,8 +25,9 @@ use crate::error::{Doing, Error, Result};
 use crate::exit::Exit;
 use crate::process::End;
 use crate::stop::{Level, Stop};
+use crate::store::file;
 use configure::Configured;
-use files::{read_output, write_synced};
+use files::read_output;
 use key::Toolchain;
 use lab_core::job::{BuildJob, BuildOutcome, BuildReport, Diagnostic, JOB_FORMAT};
 use lab_core::kbuild::log::Failure;
@@ -72,7 +73,7 @@ pub async fn run(
     }
     let bytes =
         serde_json::to_vec_pretty(&report).map_err(|error| Error::internal(error.to_string()))?;
-    write_synced(&out.join("build.json"), &bytes)?;
+    file::write(&out.join("build.json"), &bytes)?;
     Ok(report)
 }
 

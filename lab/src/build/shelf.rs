@@ -2,8 +2,9 @@
 //! Finished kernels, `CACHE/kernels/KEY/`: bzImage, vmlinux, System.map, config, build.log and what is known of
 //! them. A folder is there whole or not at all. Broken code is remembered likewise, without images.
 
-use super::files::{regular, sync_folder, write_synced};
+use super::files::{regular, sync_folder};
 use crate::error::{Doing, Error, Result};
+use crate::store::file;
 use lab_core::job::{BuildOutcome, BuildReport, Diagnostic};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -79,7 +80,7 @@ impl Shelf {
         };
         let bytes =
             serde_json::to_vec(&known).map_err(|error| Error::internal(error.to_string()))?;
-        write_synced(&new.join("known.json"), &bytes)?;
+        file::write(&new.join("known.json"), &bytes)?;
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(new, fs::Permissions::from_mode(0o755))?;
         sync_folder(new)?;

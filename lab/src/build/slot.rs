@@ -4,9 +4,9 @@
 //! When the folder of a configuration is taken, another is opened beside it as long as the machine has cores for
 //! more makes at once; beyond that the lab waits, because a first build costs more than the wait.
 
-use super::files::write_synced;
 use crate::error::{Doing, Error, Result};
 use crate::stop::{Level, Stop};
+use crate::store::file;
 use lab_core::job::Diagnostic;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -146,7 +146,7 @@ impl Slot {
         self.state.boot = boot_id();
         let bytes =
             serde_json::to_vec(&self.state).map_err(|error| Error::internal(error.to_string()))?;
-        write_synced(&self.folder.join("state.json"), &bytes)
+        file::write(&self.folder.join("state.json"), &bytes)
     }
 }
 

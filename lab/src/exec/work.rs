@@ -67,7 +67,8 @@ async fn run_build(
     stop: Stop,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<()> {
-    let report = build::run(
+    // The forge leaves its own report, whatever ends it.
+    build::run(
         job,
         out,
         |now| {
@@ -79,8 +80,8 @@ async fn run_build(
         },
         stop,
     )
-    .await?;
-    file::write_json(&out.join("build.json"), &report)
+    .await
+    .map(drop)
 }
 
 async fn run_boot(
