@@ -126,10 +126,10 @@ mod tests {
     fn jobs_of_another_protocol_are_refused_by_name() {
         let refused = |text: &str| parse_job(text.as_bytes()).unwrap_err();
         let other = refused(r#"{"protocol": 9, "unheard": 1}"#);
-        assert_eq!(other, "the job is of protocol 9, this agent speaks 1");
+        assert_eq!(other, "the job is of protocol 9, this agent speaks 2");
         assert!(refused("{}").contains("protocol none"));
         assert!(refused("{").contains("no JSON"));
-        assert!(refused(r#"{"protocol": 1, "scenarios": []}"#).contains("drain_seconds"));
-        assert!(parse_job(br#"{"protocol": 1, "scenarios": [], "drain_seconds": 5}"#).is_ok());
+        assert!(refused(r#"{"protocol": 2, "scenarios": []}"#).contains("drain_seconds"));
+        assert!(parse_job(br#"{"protocol": 2, "scenarios": [], "drain_seconds": 5}"#).is_ok());
     }
 }

@@ -4,28 +4,27 @@
 //! Everything that may hang in the kernel runs in a thread of its own with a limit, so that the
 //! coordinator always comes to its end and says what happened.
 
+mod end;
+mod tell;
+
 use crate::fs::{self, Ready, mount::Refusal};
-use crate::ops;
+use crate::init::boot_ms;
 use crate::port::Port;
 use crate::proc;
-use crate::scenario::{
-    Entry,
-    arena::Arena,
-    share,
-    worker::{Shared, Worker},
-};
-use crate::stats::Stats;
+use crate::scenario::worker::{Shared, Slot, Worker};
+use crate::scenario::{Entry, Place};
+use end::Counts;
 use lab_wire::{Ended, Event, Scenario};
-use std::os::fd::AsFd;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, mpsc};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Longest that mounting or unmounting may take before it counts as stuck.
 const SETUP: Duration = Duration::from_secs(60);
-/// Violations told in one scenario.
-const TOLD: usize = 32;
+/// An operation that takes this long is likely to take for ever: the threads are told to stop then, and those
+/// that do not are the finding.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One scenario of the job, on its way.
 #[derive(Debug)]
@@ -64,6 +63,14 @@ impl Done {
     }
 }
 
+/// A scenario that is ready to begin.
+struct Prepared {
+    parts: Vec<Arc<Shared>>,
+    stop: Arc<AtomicBool>,
+    ready: Ready,
+    before: Counts,
+}
+
 impl Run<'_> {
     /// Does it all.
     pub(crate) fn go(&self) -> Done {
@@ -75,48 +82,42 @@ impl Run<'_> {
         if let Err(reason) = enough_memory(self.asked.threads, proc::available_kib()) {
             return failed(reason);
         }
-        let (kind, index, dirs) = (self.asked.fs.clone(), self.index, self.asked.dirs);
-        let prepared = self.bounded(format!("mount {kind}"), move || set_up(&kind, index, dirs));
-        let (ready, arena) = match prepared {
-            Ok(Ok(prepared)) => prepared,
-            Ok(Err(Refusal::Absent(reason))) => {
-                return Done::early(Ended::Skipped { reason }, false);
-            }
-            Ok(Err(Refusal::Failed(reason))) => return failed(reason),
-            Err(reason) => return Done::early(Ended::Failed { reason }, true),
-        };
-        match share(self.asked, entry, arena) {
-            Ok(shared) => self.work(entry, Arc::new(shared), ready),
-            Err(reason) => failed(reason),
+        let (asked, index) = (self.asked.clone(), self.index);
+        let what = format!("prepare {} on {}", asked.name, asked.fs);
+        match self.bounded(what, move || prepare(entry, &asked, index)) {
+            Ok(Ok(prepared)) => self.work(prepared),
+            Ok(Err(Refusal::Absent(reason))) => Done::early(Ended::Skipped { reason }, false),
+            Ok(Err(Refusal::Failed(reason))) => failed(reason),
+            Err(reason) => Done::early(Ended::Failed { reason }, true),
         }
     }
 
-    fn work(&self, entry: &'static Entry, shared: Arc<Shared>, ready: Ready) -> Done {
+    fn work(&self, prepared: Prepared) -> Done {
         let (name, fs) = (self.asked.name.clone(), self.asked.fs.clone());
         self.port.tell(Event::Begin {
             index: self.index,
             name,
             fs,
         });
+        let parts = &prepared.parts;
         let begun = Instant::now();
-        let (threads, started) = self.start(entry, &shared);
+        let (threads, started) = start(parts);
         let mut how = match started {
-            Ok(()) => self.watch(&shared, begun),
+            Ok(()) => self.watch(parts, begun),
             Err(reason) => Ended::Failed { reason },
         };
-        shared.stop.store(true, Ordering::Relaxed);
+        prepared.stop.store(true, Ordering::Relaxed);
         let ran_ms = begun.elapsed().as_millis() as u64;
-        let stuck = self.drain(&shared, threads.len());
-        self.tell_wrongs(&shared);
-        self.measure(&shared, ran_ms);
-        let ops = total(&shared);
-        let mut poisoned = stuck > 0;
-        if poisoned {
+        let stuck = self.drain(parts, threads.len());
+        self.tell_seen(parts);
+        self.measure(parts, ran_ms);
+        let ops = total(parts);
+        let poisoned = if stuck > 0 {
             how = Ended::Stuck { threads: stuck };
+            true
         } else {
-            drop((threads, shared));
-            poisoned = self.tear_down(ready);
-        }
+            self.tear_down(prepared, threads)
+        };
         Done {
             how,
             ops,
@@ -125,39 +126,11 @@ impl Run<'_> {
         }
     }
 
-    fn start(
-        &self,
-        entry: &'static Entry,
-        shared: &Arc<Shared>,
-    ) -> (Vec<JoinHandle<()>>, Result<(), String>) {
-        let mut threads = Vec::new();
-        for number in 0..self.asked.threads {
-            let own = Arc::clone(shared);
-            let thread = std::thread::Builder::new()
-                .name(format!("w{number}"))
-                .stack_size(64 << 10);
-            let started = thread.spawn(move || {
-                (entry.work)(&mut Worker::new(&own, number));
-                own.slots[number as usize]
-                    .done
-                    .store(true, Ordering::Release);
-            });
-            match started {
-                Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    let reason = format!("thread {number} of {}: {error}", self.asked.threads);
-                    return (threads, Err(reason));
-                }
-            }
-        }
-        (threads, Ok(()))
-    }
-
-    /// Reports each second until the time is over or the lab says stop. Ends early when no thread
-    /// has finished an operation for as long as threads may take to stop.
-    fn watch(&self, shared: &Shared, begun: Instant) -> Ended {
+    /// Reports each second until the time is over or the lab says stop. Ends early when a thread has been in one
+    /// operation for very long: whether it ever ends is what draining shows.
+    fn watch(&self, parts: &[Arc<Shared>], begun: Instant) -> Ended {
         let time = Duration::from_secs(self.asked.seconds.into());
-        let (mut last, mut moved) = (0, begun);
+        let patience = self.drain.max(PATIENCE);
         loop {
             let left = time.saturating_sub(begun.elapsed());
             if left.is_zero() {
@@ -166,21 +139,16 @@ impl Run<'_> {
             if self.port.stop.wait(left.min(Duration::from_secs(1))) {
                 return Ended::Stopped;
             }
-            let (ops, ran_ms) = (total(shared), begun.elapsed().as_millis() as u64);
+            let (ops, ran_ms) = (total(parts), begun.elapsed().as_millis() as u64);
             self.port.tell(Event::Progress {
                 index: self.index,
                 ops,
                 ran_ms,
             });
-            self.tell_wrongs(shared);
-            if ops != last {
-                (last, moved) = (ops, Instant::now());
-            } else if moved.elapsed() > self.drain.max(Duration::from_secs(5)) {
-                self.port.note(format!(
-                    "scenario {}: no operation ended for {:?}",
-                    self.index,
-                    moved.elapsed()
-                ));
+            self.tell_seen(parts);
+            if let Some(op) = waiting_since(parts, patience) {
+                let text = format!("{op} has not ended for {patience:?}: the others are stopped");
+                self.port.note(text);
                 return Ended::Done;
             }
         }
@@ -188,118 +156,25 @@ impl Run<'_> {
 
     /// Gives the first `started` threads time to stop and names those that do not. While others
     /// still stop, one that has not may only be waiting its turn, so it gets longer.
-    fn drain(&self, shared: &Shared, started: usize) -> u32 {
-        let slots = &shared.slots[..started];
-        let running = || {
-            slots
-                .iter()
-                .filter(|slot| !slot.done.load(Ordering::Acquire))
-                .count()
-        };
+    fn drain(&self, parts: &[Arc<Shared>], started: usize) -> u32 {
+        let running = || slots(parts).take(started).filter(|(_, slot)| going(slot));
         let begun = Instant::now();
-        let (mut last, mut moved) = (running(), begun);
+        let (mut last, mut moved) = (running().count(), begun);
         while last > 0 && moved.elapsed() < self.drain && begun.elapsed() < self.drain * 4 {
             std::thread::sleep(Duration::from_millis(2));
-            let now = running();
+            let now = running().count();
             if now != last {
                 (last, moved) = (now, Instant::now());
             }
         }
         let mut stuck = 0;
-        for slot in slots
-            .iter()
-            .filter(|slot| !slot.done.load(Ordering::Acquire))
-        {
+        for (shared, slot) in running() {
             stuck += 1;
-            let op = slot
-                .step()
-                .map_or_else(|| "start".into(), |step| step.to_string());
+            let step = slot.step();
+            let op = step.map_or_else(|| "start".into(), |step| shared.stage.show(&step));
             self.tell_stuck(slot.tid.load(Ordering::Relaxed), op);
         }
         stuck
-    }
-
-    fn tell_stuck(&self, tid: i32, op: String) {
-        let proc::Task {
-            comm,
-            state,
-            wchan,
-            stack,
-        } = proc::look(tid);
-        let index = self.index;
-        self.port.tell(Event::Stuck {
-            index,
-            tid,
-            comm,
-            state,
-            op,
-            wchan,
-            stack,
-        });
-    }
-
-    fn tell_wrongs(&self, shared: &Shared) {
-        let taken = shared.slots.iter().flat_map(|slot| {
-            std::mem::take(&mut *slot.wrongs.lock().unwrap_or_else(PoisonError::into_inner))
-        });
-        for wrong in taken.take(TOLD) {
-            let (index, oracle, detail, history) =
-                (self.index, wrong.oracle.into(), wrong.detail, wrong.history);
-            self.port.tell(Event::Wrong {
-                index,
-                oracle,
-                detail,
-                history,
-            });
-        }
-    }
-
-    fn measure(&self, shared: &Shared, ran_ms: u64) {
-        let mut sum = Stats::new();
-        for slot in &shared.slots {
-            sum.merge(&slot.stats.lock().unwrap_or_else(PoisonError::into_inner));
-        }
-        let seconds = ran_ms.max(1) as f64 / 1e3;
-        self.number("ops-per-second", total(shared) as f64 / seconds, "1/s");
-        self.number("rounds", f64::from(shared.rounds.count()), "count");
-        self.number("starved", sum.starved as f64, "count");
-        self.number("wrong", sum.wrong as f64, "count");
-        for (op, histogram) in sum.each() {
-            let name = op.name();
-            self.number(
-                &format!("{name}.per-second"),
-                histogram.total() as f64 / seconds,
-                "1/s",
-            );
-            for (suffix, part) in [("p50", 0.5), ("p99", 0.99)] {
-                let value = histogram.percentile_us(part).unwrap_or_default();
-                self.number(&format!("{name}.{suffix}"), value, "us");
-            }
-            self.number(&format!("{name}.max"), histogram.max_us(), "us");
-        }
-    }
-
-    fn number(&self, name: &str, value: f64, unit: &str) {
-        let (index, name, unit) = (self.index, name.to_owned(), unit.to_owned());
-        self.port.tell(Event::Measure {
-            index,
-            name,
-            value,
-            unit,
-        });
-    }
-
-    /// Unmounts; whether that hung.
-    fn tear_down(&self, ready: Ready) -> bool {
-        let what = format!("umount {}", ready.at.display());
-        match self.bounded(what, move || ready.remove()) {
-            Ok(Ok(())) => false,
-            Ok(Err(why)) => {
-                self.port.note(format!("scenario {}: {why}", self.index));
-                false
-            }
-            Err(_) => true,
-        }
     }
 
     /// Runs what may hang in a thread of its own; tells its stack if it does.
@@ -325,6 +200,76 @@ impl Run<'_> {
     }
 }
 
+fn prepare(entry: &'static Entry, asked: &Scenario, index: u32) -> Result<Prepared, Refusal> {
+    let before = Counts::take();
+    let mut ready = fs::prepare(&asked.fs)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let made = Place::make(
+        &asked.fs,
+        &ready.at,
+        ready.server.as_deref(),
+        &format!("scenario-{index}"),
+    )
+    .and_then(|place| entry.parts(asked, &place, &stop));
+    match made {
+        Ok(parts) => Ok(Prepared {
+            parts,
+            stop,
+            ready,
+            before,
+        }),
+        Err(refusal) => {
+            // The first reason is the one to tell.
+            let _ = ready.remove();
+            Err(refusal)
+        }
+    }
+}
+
+fn start(parts: &[Arc<Shared>]) -> (Vec<JoinHandle<()>>, Result<(), String>) {
+    let mut threads = Vec::new();
+    for shared in parts {
+        for number in 0..shared.asked.threads {
+            let own = Arc::clone(shared);
+            let thread = std::thread::Builder::new()
+                .name(format!("w{}", threads.len()))
+                .stack_size(64 << 10);
+            let started = thread.spawn(move || {
+                own.stage.work(&mut Worker::new(&own, number));
+                let slot = &own.slots[number as usize];
+                slot.done.store(true, Ordering::Release);
+            });
+            match started {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    let reason = format!("thread {number} of {}: {error}", shared.asked.threads);
+                    return (threads, Err(reason));
+                }
+            }
+        }
+    }
+    (threads, Ok(()))
+}
+
+/// The operation of a thread that has been in it for longer than that.
+fn waiting_since(parts: &[Arc<Shared>], patience: Duration) -> Option<String> {
+    let limit = boot_ms().saturating_sub(patience.as_millis() as u64);
+    let (shared, slot) =
+        slots(parts).find(|(_, slot)| slot.in_step_since().is_some_and(|at| at < limit))?;
+    slot.step().map(|step| shared.stage.show(&step))
+}
+
+fn slots(parts: &[Arc<Shared>]) -> impl Iterator<Item = (&Shared, &Slot)> {
+    parts.iter().flat_map(|shared| {
+        let shared: &Shared = shared;
+        shared.slots.iter().map(move |slot| (shared, slot))
+    })
+}
+
+fn going(slot: &Slot) -> bool {
+    !slot.done.load(Ordering::Acquire)
+}
+
 /// Whether half of the memory left holds that many workers: their stacks in user space and in the
 /// kernel, and their counts. An agent that runs out of memory takes the guest with it.
 fn enough_memory(threads: u32, available_kib: Option<u64>) -> Result<(), String> {
@@ -341,34 +286,10 @@ fn enough_memory(threads: u32, available_kib: Option<u64>) -> Result<(), String>
     ))
 }
 
-fn total(shared: &Shared) -> u64 {
-    shared
-        .slots
-        .iter()
-        .map(|slot| slot.ops.load(Ordering::Relaxed))
+fn total(parts: &[Arc<Shared>]) -> u64 {
+    slots(parts)
+        .map(|(_, slot)| slot.ops.load(Ordering::Relaxed))
         .sum()
-}
-
-fn set_up(kind: &str, index: u32, dirs: u32) -> Result<(Ready, Arena), Refusal> {
-    let ready = fs::prepare(kind)?;
-    let base = ready.at.join(format!("scenario-{index}"));
-    let mut arena = match Arena::make(&base, dirs, ready.remote) {
-        Ok(arena) => arena,
-        Err(reason) => {
-            // The first reason is the one to tell.
-            let _ = ready.remove();
-            return Err(Refusal::Failed(reason));
-        }
-    };
-    if let Ok(file) = std::fs::File::options()
-        .write(true)
-        .open("/proc/sys/vm/drop_caches")
-    {
-        // 4 silences the kernel's line about each time the caches are dropped.
-        let _ = ops::write_at_0(file.as_fd(), b"4");
-        arena.drop_caches = Some(file.into());
-    }
-    Ok((ready, arena))
 }
 
 #[cfg(test)]

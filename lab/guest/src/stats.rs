@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How often each operation ran, how it ended and how long it took.
 
-use crate::scenario::step::Op;
-
 /// Buckets per doubling: a percentile is right within 6%.
 const SUB: usize = 8;
 /// Doublings of a nanosecond: up to 18 minutes.
@@ -27,11 +25,11 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts one latency.
-    pub(crate) fn add(&mut self, ns: u64) {
+    /// Counts `times` latencies of that length.
+    pub(crate) fn add(&mut self, times: u32, ns: u64) {
         let count = &mut self.counts[bucket(ns)];
-        *count = count.saturating_add(1);
-        self.total += 1;
+        *count = count.saturating_add(times);
+        self.total += u64::from(times);
         self.max_ns = self.max_ns.max(ns);
     }
 
@@ -54,6 +52,14 @@ impl Histogram {
         self.max_ns as f64 / 1e3
     }
 
+    /// Upper bounds (nanoseconds) and counts of the buckets that hold anything, rising.
+    pub(crate) fn buckets(&self) -> Vec<(u64, u64)> {
+        let filled = self.counts.iter().enumerate().filter(|(_, n)| **n > 0);
+        filled
+            .map(|(index, n)| (upper_ns(index), u64::from(*n)))
+            .collect()
+    }
+
     /// The latency that `part` (0 to 1) of all are at most, microseconds; `None` if there are none.
     pub(crate) fn percentile_us(&self, part: f64) -> Option<f64> {
         let rank = ((self.total as f64 * part).ceil() as u64).clamp(1, self.total.max(1));
@@ -73,6 +79,10 @@ fn bucket(ns: u64) -> usize {
     ((octave - 3) * SUB + sub).min(SUB * OCTAVES - 1)
 }
 
+fn upper_ns(index: usize) -> u64 {
+    ((SUB + index % SUB + 1) as u64) << (index / SUB)
+}
+
 fn middle_ns(index: usize) -> f64 {
     let width = 2f64.powi((index / SUB) as i32);
     width * ((SUB + index % SUB) as f64 + 0.5)
@@ -89,17 +99,24 @@ pub(crate) struct Stats {
 }
 
 impl Stats {
-    /// Room for each operation, so that counting never allocates in a worker.
-    pub(crate) fn new() -> Self {
+    /// Room for that many kinds of operations, so that counting never allocates in a worker.
+    pub(crate) fn new(ops: usize) -> Self {
         Self {
-            latency: vec![Histogram::default(); Op::ALL.len()],
+            latency: vec![Histogram::default(); ops],
             ..Self::default()
         }
     }
 
-    /// Counts one operation.
-    pub(crate) fn add(&mut self, op: Op, ns: u64) {
-        self.latency[op as usize].add(ns);
+    /// Counts `times` operations of a kind, each of which took that long.
+    pub(crate) fn add(&mut self, op: u8, times: u32, ns: u64) {
+        if let Some(histogram) = self.latency.get_mut(usize::from(op)) {
+            histogram.add(times, ns);
+        }
+    }
+
+    /// Median of a kind, microseconds; `None` if there were none.
+    pub(crate) fn median_us(&self, op: u8) -> Option<f64> {
+        self.latency.get(usize::from(op))?.percentile_us(0.5)
     }
 
     /// Takes over another's counts.
@@ -111,12 +128,10 @@ impl Stats {
         self.wrong += other.wrong;
     }
 
-    /// The operations that ran, with their latencies.
-    pub(crate) fn each(&self) -> impl Iterator<Item = (Op, &Histogram)> {
-        Op::ALL
-            .iter()
-            .map(|op| (*op, &self.latency[*op as usize]))
-            .filter(|(_, histogram)| histogram.total() > 0)
+    /// The kinds that ran (places in the table), with their latencies.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (usize, &Histogram)> {
+        let all = self.latency.iter().enumerate();
+        all.filter(|(_, histogram)| histogram.total() > 0)
     }
 }
 
@@ -137,13 +152,17 @@ mod tests {
             }
         }
         assert_eq!(bucket(u64::MAX), SUB * OCTAVES - 1);
+        for ns in (8..100_000).step_by(7) {
+            let upper = upper_ns(bucket(ns));
+            assert!(upper > ns && upper <= ns + ns / 8 + 1, "{ns}: {upper}");
+        }
     }
 
     #[test]
     fn percentiles_of_a_known_spread() {
         let mut histogram = Histogram::default();
         assert_eq!(histogram.percentile_us(0.5), None);
-        (1..=1000).for_each(|us| histogram.add(us * 1000));
+        (1..=1000).for_each(|us| histogram.add(1, us * 1000));
         let p50 = histogram.percentile_us(0.5).unwrap();
         let p99 = histogram.percentile_us(0.99).unwrap();
         assert!((470.0..530.0).contains(&p50), "{p50}");
@@ -157,14 +176,14 @@ mod tests {
 
     #[test]
     fn merging_is_counting_both() {
-        let (mut a, mut b) = (Stats::new(), Stats::new());
-        a.add(Op::Open, 1_000);
-        b.add(Op::Open, 9_000);
-        b.add(Op::Stat, 5);
+        let (mut a, mut b) = (Stats::new(3), Stats::new(3));
+        a.add(0, 1, 1_000);
+        b.add(0, 1, 9_000);
+        b.add(2, 4, 5);
         b.wrong = 2;
         a.merge(&b);
         let counts: Vec<_> = a.each().map(|(op, h)| (op, h.total())).collect();
-        assert_eq!(counts, [(Op::Open, 2), (Op::Stat, 1)]);
+        assert_eq!(counts, [(0, 2), (2, 4)]);
         assert_eq!(a.wrong, 2);
     }
 }

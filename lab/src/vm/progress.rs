@@ -65,7 +65,11 @@ fn told(event: &Event) -> String {
         Event::End { ops, .. } => format!("{ops} operations done"),
         Event::Note { text } => text.clone(),
         Event::Fault { reason } => format!("the agent failed: {reason}"),
-        Event::Pong { .. } | Event::Measure { .. } => "running".to_owned(),
+        Event::Slow { step, took_ms, .. } => format!("{step} took {took_ms} ms"),
+        Event::Stall { cpu, gap_ms, .. } => format!("CPU {cpu} stood still for {gap_ms} ms"),
+        Event::Pong { .. } | Event::Measure { .. } | Event::Latencies { .. } => {
+            "running".to_owned()
+        }
         Event::Bye => "powering off".to_owned(),
     }
 }

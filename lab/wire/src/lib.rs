@@ -6,14 +6,16 @@
 //! A line longer than [`MAX_LINE`] is cut by the reader and counted as damaged.
 
 mod lines;
+mod scenarios;
 
 pub use lines::{Lines, decode, encode};
+pub use scenarios::{Defaults, Known, SCENARIOS, TRIALS, known};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of everything in this crate; both sides refuse another one, by name.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Name of the virtio-serial port, as in `/sys/class/virtio-ports/*/name`.
 pub const PORT: &str = "org.lab.agent";
 /// Where the agent finds its [`GuestJob`] in the initramfs.
@@ -134,6 +136,38 @@ pub enum Event {
         value: f64,
         /// Unit: `1/s`, `us`, `count`…
         unit: String,
+    },
+    /// How long one kind of operation took: the whole distribution.
+    Latencies {
+        /// Index of the scenario.
+        index: u32,
+        /// Which operation.
+        op: String,
+        /// Upper bound of a bucket, nanoseconds, and how many fell into it; rising, empty buckets left out.
+        buckets: Vec<(u64, u64)>,
+    },
+    /// An operation took far longer than its kind usually does.
+    Slow {
+        /// Index of the scenario.
+        index: u32,
+        /// Its kind.
+        op: String,
+        /// The operation itself, as the workload names it.
+        step: String,
+        /// How long, milliseconds.
+        took_ms: u64,
+        /// The median of its kind, microseconds.
+        median_us: f64,
+    },
+    /// A CPU did not run its most urgent thread for a while.
+    Stall {
+        /// Which CPU.
+        cpu: u32,
+        /// How long, milliseconds.
+        gap_ms: u64,
+        /// Milliseconds of it in which the kernel counted itself at work on this CPU: where that is most of the gap, the
+        /// guest's kernel kept the CPU; where it is little, the host did not run it, or interrupts were off.
+        worked_ms: u64,
     },
     /// An oracle was violated: the kernel gave a wrong answer.
     Wrong {

@@ -33,6 +33,9 @@ impl Boot {
             Told::Progress { .. }
             | Told::Pong { .. }
             | Told::Measure { .. }
+            | Told::Latencies { .. }
+            | Told::Slow { .. }
+            | Told::Stall { .. }
             | Told::Note { .. } => {}
         }
     }

@@ -76,66 +76,6 @@ pub struct Load {
     pub mix: BTreeMap<String, u32>,
 }
 
-/// A scenario that profiles may name: what it runs on and what is assumed when a profile is silent.
-#[derive(Debug)]
-pub struct KnownScenario {
-    /// Name, as the guest knows it.
-    pub name: &'static str,
-    /// Filesystems it runs on; a profile that names none gets all of them.
-    pub filesystems: &'static [&'static str],
-    threads: u32,
-    names: u32,
-    dirs: u32,
-    seconds: u32,
-}
-
-/// The bundled scenarios.
-pub const SCENARIOS: &[KnownScenario] = &[
-    KnownScenario {
-        name: "lookup-storm",
-        filesystems: &["tmpfs", "xfs"],
-        threads: 12,
-        names: 8,
-        dirs: 2,
-        seconds: 20,
-    },
-    KnownScenario {
-        name: "nfs-unlink",
-        filesystems: &["nfs4.2"],
-        threads: 8,
-        names: 8,
-        dirs: 2,
-        seconds: 20,
-    },
-];
-
-/// A trial of the lab itself; see [`TRIALS`].
-const fn trial(name: &'static str, filesystems: &'static [&'static str]) -> KnownScenario {
-    KnownScenario {
-        name,
-        filesystems,
-        threads: 4,
-        names: 8,
-        dirs: 2,
-        seconds: 20,
-    }
-}
-
-/// The lab's own trials, which end a guest badly on purpose. A profile may name them; nothing lists them among the
-/// scenarios, for they say nothing of a kernel.
-pub const TRIALS: &[KnownScenario] = &[
-    trial("misbehave-panic", &["tmpfs"]),
-    trial("misbehave-hang", &["tmpfs"]),
-    trial("misbehave-mute", &["tmpfs"]),
-    trial("misbehave-reset", &["tmpfs"]),
-    trial("misbehave-off", &["tmpfs"]),
-    trial("misbehave-flood", &["tmpfs"]),
-    trial("misbehave-full", &["tmpfs", "xfs", "ext4"]),
-    trial("misbehave-stuck", &["xfs", "ext4"]),
-    trial("misbehave-die", &["tmpfs"]),
-    trial("misbehave-fault", &["tmpfs"]),
-];
-
 impl Profile {
     /// The configuration to build.
     pub fn config_request(&self) -> ConfigRequest {
@@ -216,7 +156,7 @@ impl Profile {
 /// The filesystem of the disk that stands behind a scenario's filesystem: an NFS export lies on XFS.
 fn disk_of(fs: &str) -> Option<&str> {
     match fs {
-        "tmpfs" => None,
+        "tmpfs" | "overlay" | "proc" => None,
         nfs if nfs.starts_with("nfs") => Some("xfs"),
         disk => Some(disk),
     }

@@ -3,9 +3,10 @@
 
 use super::file::{self, LimitsFile, LoadFile, MachineFile, ProfileFile, Whole};
 use super::fragment;
-use super::{KnownScenario, Load, Profile, SCENARIOS, TRIALS};
+use super::{Load, Profile};
 use crate::job::{ConfigRequest, Limits};
 use crate::yaml::{YamlError as ProfileError, did_you_mean};
+use lab_wire::Known;
 use std::collections::BTreeMap;
 
 /// Names a shipped profile or fragment even where one of the same name lies in front of it.
@@ -215,14 +216,12 @@ fn line_of(text: &Text, word: &str) -> Option<usize> {
 
 /// One entry of `workload`, on each of its filesystems.
 fn expand(load: &LoadFile, text: &Text) -> Result<Vec<Load>, ProfileError> {
-    let mut all = SCENARIOS.iter().chain(TRIALS);
-    let known = all.find(|known| known.name == load.scenario);
-    let known = known.ok_or_else(|| {
-        let names: Vec<_> = SCENARIOS.iter().map(|known| known.name).collect();
+    let known = lab_wire::known(&load.scenario).ok_or_else(|| {
+        let names: Vec<_> = lab_wire::SCENARIOS.iter().map(|known| known.name).collect();
         refuse(text, &load.scenario, "scenario", "scenario", &names)
     })?;
     let asked: Vec<&str> = match load.fs.0.as_slice() {
-        [] => known.filesystems.to_vec(),
+        [] => known.filesystems[..known.usual].to_vec(),
         some => some.iter().map(String::as_str).collect(),
     };
     let one = |fs: &str| match known.filesystems.contains(&fs) {
@@ -244,14 +243,14 @@ fn refuse(text: &Text, given: &str, key: &str, what: &str, accepted: &[&str]) ->
     ProfileError::new(&text.file, line_of(text, given), words)
 }
 
-fn on_filesystem(load: &LoadFile, known: &KnownScenario, fs: &str) -> Load {
+fn on_filesystem(load: &LoadFile, known: &Known, fs: &str) -> Load {
     Load {
         scenario: load.scenario.clone(),
         fs: fs.to_owned(),
-        threads: or(load.threads, known.threads),
-        names: or(load.names, known.names),
-        dirs: or(load.dirs, known.dirs),
-        seconds: or(load.seconds, known.seconds),
+        threads: or(load.threads, known.defaults.threads),
+        names: or(load.names, known.defaults.names),
+        dirs: or(load.dirs, known.defaults.dirs),
+        seconds: or(load.seconds, known.defaults.seconds),
         pause_us: or(load.pause_us, 0),
         mix: load.mix.iter().map(|(op, w)| (op.clone(), w.0)).collect(),
     }

@@ -48,6 +48,16 @@ pub fn beyond_console(
                     event.t_ms,
                 )
             }
+            Event::Slow { index, op, .. } => {
+                let scenario = scenario_name(job, *index);
+                slow(format!("slow operation in {scenario}: {op}"), event.t_ms)
+            }
+            // A gap in which the kernel was not at work is the host's, or cannot be told from the host's.
+            Event::Stall {
+                gap_ms, worked_ms, ..
+            } if 2 * worked_ms > *gap_ms => {
+                slow("a CPU served nobody else for long".to_owned(), event.t_ms)
+            }
             _ => continue,
         };
         if !found.iter().any(|f| f.signature == finding.signature) {
@@ -67,6 +77,14 @@ pub fn beyond_console(
         ));
     }
     found
+}
+
+/// Slowness is worth a look, not a verdict: a busy host makes guests slow.
+fn slow(title: String, t_ms: u64) -> Finding {
+    Finding {
+        weight: Weight::Suspicion,
+        ..make(Class::Slow, title, None, t_ms)
+    }
 }
 
 /// A thread that never stopped: certain, where the console's line on the same task is a suspicion.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// XFS: `sb_magicnum` in `xfs_format.h`; ext4: `s_magic` at 0x38 of the block at 1024, `fs/ext4/ext4.h`.
 fn magic(kind: &str) -> Option<(u64, &'static [u8])> {
     match kind {
-        "xfs" => Some((0, b"XFSB")),
+        "xfs" | "xfs-ci" => Some((0, b"XFSB")),
         "ext4" => Some((1024 + 0x38, &[0x53, 0xef])),
         _ => None,
     }
@@ -39,7 +39,15 @@ fn holds(disk: &Path, kind: &str) -> bool {
         return false;
     };
     let mut bytes = vec![0; magic.len()];
-    disk.read_exact_at(&mut bytes, offset).is_ok() && bytes == magic
+    let is = disk.read_exact_at(&mut bytes, offset).is_ok() && bytes == magic;
+    is && folds_case(&disk) == (kind == "xfs-ci")
+}
+
+/// Whether an XFS takes `a` and `A` for one name: bit 14 (`XFS_SB_VERSION_BORGBIT`) of the big-endian
+/// `sb_versionnum` at 100, `fs/xfs/libxfs/xfs_format.h`. Never so for what is no XFS.
+fn folds_case(disk: &File) -> bool {
+    let mut head = [0; 102];
+    disk.read_exact_at(&mut head, 0).is_ok() && &head[..4] == b"XFSB" && head[100] & 0x40 != 0
 }
 
 #[cfg(test)]
@@ -53,6 +61,9 @@ mod tests {
         image[..4].copy_from_slice(b"XFSB");
         std::fs::write(&path, &image).unwrap();
         assert!(holds(&path, "xfs") && !holds(&path, "ext4") && !holds(&path, "tmpfs"));
+        image[100] |= 0x40;
+        std::fs::write(&path, &image).unwrap();
+        assert!(holds(&path, "xfs-ci") && !holds(&path, "xfs"));
         image[1024 + 0x38..][..2].copy_from_slice(&[0x53, 0xef]);
         image[0] = 0;
         std::fs::write(&path, &image).unwrap();

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Ready {
     /// Where the scenario may work.
     pub(crate) at: PathBuf,
-    /// It is a network filesystem.
-    pub(crate) remote: bool,
+    /// The same filesystem as its server sees it, where it is a network filesystem.
+    pub(crate) server: Option<PathBuf>,
     mounts: Vec<PathBuf>,
 }
 
@@ -26,7 +26,9 @@ pub(crate) fn prepare(kind: &str) -> Result<Ready, Refusal> {
     let at = Path::new("/mnt").join(kind);
     match kind {
         "tmpfs" => mount("tmpfs", "tmpfs", &at, "")?,
-        "xfs" | "ext4" => mount_disk(kind, &at)?,
+        "overlay" => return prepare_overlay(at),
+        "proc" => return Ok(Ready::there(PathBuf::from("/run"))),
+        "xfs" | "ext4" | "xfs-ci" => mount_disk(kind, &at)?,
         "nfs4.2" => return prepare_nfs(at),
         other => {
             return Err(Refusal::Absent(format!(
@@ -37,7 +39,31 @@ pub(crate) fn prepare(kind: &str) -> Result<Ready, Refusal> {
     Ok(Ready {
         mounts: vec![at.clone()],
         at,
-        remote: false,
+        server: None,
+    })
+}
+
+/// An overlay whose layers are folders of one tmpfs.
+fn prepare_overlay(at: PathBuf) -> Result<Ready, Refusal> {
+    need("overlay")?;
+    let layers = Path::new("/mnt/layers");
+    mount("tmpfs", "tmpfs", layers, "")?;
+    let made = ["lower", "upper", "work"].iter().try_for_each(|name| {
+        let folder = layers.join(name);
+        std::fs::create_dir(&folder)
+            .map_err(|error| Refusal::Failed(format!("mkdir {}: {error}", folder.display())))
+    });
+    let layers_of =
+        "lowerdir=/mnt/layers/lower,upperdir=/mnt/layers/upper,workdir=/mnt/layers/work";
+    if let Err(refusal) = made.and_then(|()| mount("overlay", "overlay", &at, layers_of)) {
+        // Why there is no overlay is worth more than what this may say.
+        let _ = unmount(layers);
+        return Err(refusal);
+    }
+    Ok(Ready {
+        mounts: vec![at.clone(), layers.to_owned()],
+        at,
+        server: None,
     })
 }
 
@@ -59,14 +85,15 @@ fn prepare_nfs(at: PathBuf) -> Result<Ready, Refusal> {
     Ok(Ready {
         mounts: vec![at.clone(), export.to_owned()],
         at,
-        remote: true,
+        server: Some(export.to_owned()),
     })
 }
 
 fn mount_disk(kind: &str, at: &Path) -> Result<(), Refusal> {
-    need(kind)?;
+    let of = kind.split('-').next().unwrap_or(kind);
+    need(of)?;
     let device = disk::find(kind).map_err(Refusal::Failed)?;
-    mount(kind, &device.to_string_lossy(), at, "")
+    mount(of, &device.to_string_lossy(), at, "")
 }
 
 /// Refuses a filesystem that the kernel does not list.
@@ -88,26 +115,26 @@ fn lists(text: &str, kind: &str) -> bool {
 
 impl Ready {
     /// A folder that is there already and is left as it is.
-    #[cfg(test)]
-    pub(crate) fn folder(at: PathBuf) -> Self {
+    pub(crate) fn there(at: PathBuf) -> Self {
         Self {
             at,
-            remote: false,
+            server: None,
             mounts: Vec::new(),
         }
     }
 
-    /// Unmounts everything, innermost first.
+    /// Unmounts everything, innermost first. Can be tried again: what is gone is not asked for twice.
     ///
     /// # Errors
     /// The first refusal; the rest stays mounted.
-    pub(crate) fn remove(self) -> Result<(), String> {
-        for at in &self.mounts {
+    pub(crate) fn remove(&mut self) -> Result<(), String> {
+        while let Some(at) = self.mounts.first() {
             if at.as_path() == Path::new(nfs::EXPORT) {
                 nfs::server::release_export()?;
             } else {
                 unmount(at)?;
             }
+            self.mounts.remove(0);
         }
         Ok(())
     }

@@ -2,7 +2,8 @@
 //! Scenarios driven on the host, with threads that hang and files that were tampered with.
 
 use super::*;
-use crate::scenario::SCENARIOS;
+use crate::scenario::step::Step;
+use crate::scenario::{SCENARIOS, Stage};
 use lab_wire::{FromGuest, decode};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -10,14 +11,24 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-/// A scenario whose second worker never stops.
-const DEAF: Entry = Entry {
-    work: |worker| {
+/// A storm whose second worker never stops.
+struct Deaf(Box<dyn Stage>);
+
+impl Stage for Deaf {
+    fn work(&self, worker: &mut Worker<'_>) {
         if worker.number == 1 {
             std::thread::sleep(Duration::from_secs(3600));
         }
-        worker.work();
-    },
+        self.0.work(worker);
+    }
+
+    fn show(&self, step: &Step) -> String {
+        self.0.show(step)
+    }
+}
+
+static DEAF: Entry = Entry {
+    set_up: |place, asked| Ok(Box::new(Deaf((SCENARIOS[0].set_up)(place, asked)?))),
     ..SCENARIOS[0]
 };
 
@@ -48,13 +59,20 @@ fn run(case: &str, entry: &'static Entry, stop: bool, meddle: fn(PathBuf)) -> (D
         drain,
         port: &port,
     };
-    let arena = Arena::make(&base, 1, false).unwrap();
+    std::fs::create_dir(&base).unwrap();
+    let halt = Arc::new(AtomicBool::new(false));
+    let parts = entry.parts(&asked, &Place::folder(base.clone()), &halt);
+    let parts = parts.ok().unwrap();
     meddle(base.join("d0"));
     if stop {
         port.stop.set();
     }
-    let shared = Arc::new(share(&asked, entry, arena).unwrap());
-    let done = run.work(entry, shared, Ready::folder(base.clone()));
+    let done = run.work(Prepared {
+        parts,
+        stop: halt,
+        ready: Ready::there(base.clone()),
+        before: Counts::take(),
+    });
     port.tell(Event::Bye);
     let lines = BufReader::new(host).lines().map(|line| line.unwrap());
     let events = lines.map(|line| decode::<FromGuest>(line.as_bytes()).unwrap().event);
@@ -101,7 +119,10 @@ fn a_clean_run_measures_and_tells_nothing_else() {
     let quiet = |e: &Event| {
         matches!(
             e,
-            Event::Begin { .. } | Event::Progress { .. } | Event::Measure { .. }
+            Event::Begin { .. }
+                | Event::Progress { .. }
+                | Event::Measure { .. }
+                | Event::Latencies { .. }
         )
     };
     assert!(events.iter().all(quiet), "{events:?}");

@@ -4,8 +4,13 @@
 //!
 //! One worker misbehaves after a moment of ordinary work; the others work on.
 
+use super::step::Step;
+use super::storm::Storm;
+use super::storm::arena::Arena;
+use super::storm::step::Op;
 use super::worker::Worker;
-use super::{Entry, arena::Dir};
+use super::{Entry, Stage};
+use crate::fs::mount::Refusal;
 use crate::{ops, port};
 use std::fs::File;
 use std::io::Write;
@@ -18,100 +23,62 @@ const MOMENT: Duration = Duration::from_secs(1);
 const FLOOD: u64 = 4 << 30;
 /// `FIFREEZE` of `linux/fs.h`: `_IOWR('X', 119, int)`.
 const FIFREEZE: libc::c_ulong = 0xc004_5877;
-/// Everything that mounts without a disk.
-const TMPFS: &[&str] = &["tmpfs"];
-/// Filesystems on a disk.
-const DISKS: &[&str] = &["xfs", "ext4"];
+/// A storm in which the worker of number 0 misbehaves after a moment.
+struct Misbehaviour {
+    storm: Storm,
+    act: fn(&Storm, &Worker<'_>),
+}
 
-const fn trial(
-    name: &'static str,
-    about: &'static str,
-    filesystems: &'static [&'static str],
-    work: fn(&mut Worker<'_>),
-) -> Entry {
-    Entry {
-        name,
-        about,
-        reaches: &[],
-        filesystems,
-        mix: super::STORM,
-        work,
+impl Stage for Misbehaviour {
+    fn work(&self, worker: &mut Worker<'_>) {
+        if worker.number == 0 {
+            std::thread::sleep(MOMENT);
+            (self.act)(&self.storm, worker);
+        }
+        // The others, and it if it comes back, just work.
+        self.storm.alone(worker);
     }
+
+    fn show(&self, step: &Step) -> String {
+        self.storm.show(step)
+    }
+}
+
+/// A trial: its name, and what its first worker does.
+macro_rules! trial {
+    ($name:literal, $act:expr) => {
+        Entry {
+            name: $name,
+            ops: Op::INFO,
+            set_up: |place, asked| {
+                let arena = Arena::make(&place.base, asked.dirs, false);
+                let storm = Storm::new(arena.map_err(Refusal::Failed)?, asked.threads);
+                Ok(Box::new(Misbehaviour { storm, act: $act }))
+            },
+        }
+    };
 }
 
 /// All trials. They stand apart from the scenarios that look for bugs: who wants one names it.
 pub(crate) const TRIALS: &[Entry] = &[
-    trial(
-        "misbehave-panic",
-        "the kernel panics, by SysRq",
-        TMPFS,
-        |worker| first(worker, panic_kernel),
-    ),
-    trial(
-        "misbehave-hang",
-        "real-time threads spin on every CPU, above all others",
-        TMPFS,
-        |worker| first(worker, |_| spin_everywhere()),
-    ),
-    trial(
-        "misbehave-mute",
-        "the agent says no more",
-        TMPFS,
-        |worker| first(worker, |_| port::mute()),
-    ),
-    trial("misbehave-reset", "the machine is reset", TMPFS, |worker| {
-        first(worker, |_| reboot(libc::RB_AUTOBOOT))
-    }),
-    trial(
-        "misbehave-off",
-        "the machine is switched off before the work is done",
-        TMPFS,
-        |worker| first(worker, |_| reboot(libc::RB_POWER_OFF)),
-    ),
-    trial(
-        "misbehave-flood",
-        "the console is flooded, at most 4 GiB",
-        TMPFS,
-        |worker| first(worker, flood),
-    ),
-    trial(
-        "misbehave-full",
-        "the filesystem is filled to the last block; the work goes on",
-        &["tmpfs", "xfs", "ext4"],
-        |worker| first(worker, fill),
-    ),
-    trial(
-        "misbehave-stuck",
-        "the filesystem is frozen for good, and what writes to it waits",
-        DISKS,
-        |worker| first(worker, freeze),
-    ),
-    trial("misbehave-die", "the agent itself fails", TMPFS, |worker| {
-        first(worker, |_| panic!("misbehave-die"))
-    }),
-    trial(
-        "misbehave-fault",
-        "the agent touches memory that is not there",
-        TMPFS,
-        |worker| first(worker, |_| fault()),
-    ),
+    trial!("misbehave-panic", |_, _| panic_kernel()),
+    trial!("misbehave-hang", |_, _| spin_everywhere()),
+    trial!("misbehave-mute", |_, _| port::mute()),
+    trial!("misbehave-reset", |_, _| reboot(libc::RB_AUTOBOOT)),
+    trial!("misbehave-off", |_, _| reboot(libc::RB_POWER_OFF)),
+    trial!("misbehave-flood", |_, worker| flood(worker)),
+    trial!("misbehave-full", fill),
+    trial!("misbehave-stuck", |storm, _| freeze(storm)),
+    trial!("misbehave-die", |_, _| panic!("misbehave-die")),
+    trial!("misbehave-fault", |_, _| fault()),
 ];
-
-/// Lets the worker of number 0 misbehave after a moment; the others, and it if it comes back, just work.
-fn first(worker: &mut Worker<'_>, misbehave: fn(&Worker<'_>)) {
-    if worker.number == 0 {
-        std::thread::sleep(MOMENT);
-        misbehave(worker);
-    }
-    worker.storm();
-}
 
 fn write_to(path: &str, text: &str) {
     // A guest that cannot do it ends well, and its trial tells.
     let _ = std::fs::write(path, text);
 }
 
-fn panic_kernel(_worker: &Worker<'_>) {
+fn panic_kernel() {
     write_to("/proc/sys/kernel/sysrq", "1");
     write_to("/proc/sysrq-trigger", "c");
 }
@@ -161,9 +128,9 @@ fn flood(worker: &Worker<'_>) {
 }
 
 /// A file as large as the filesystem lets it be: first in large pieces, then in small ones.
-fn fill(worker: &Worker<'_>) {
+fn fill(storm: &Storm, worker: &Worker<'_>) {
     let flags = libc::O_WRONLY | libc::O_CREAT;
-    let Ok(file) = ops::open(dir(worker).fd(), c"filling", flags) else {
+    let Ok(file) = ops::open(storm.arena.dir(0).fd(), c"filling", flags) else {
         return;
     };
     let (fd, mut at) = (file.as_raw_fd(), 0);
@@ -176,8 +143,8 @@ fn fill(worker: &Worker<'_>) {
 }
 
 /// Freezes the filesystem and goes on: whoever writes, waits where no signal is heard.
-fn freeze(worker: &Worker<'_>) {
-    let fd = dir(worker).fd();
+fn freeze(storm: &Storm) {
+    let fd = storm.arena.dir(0).fd();
     // SAFETY: the descriptor is open; the argument is not looked at.
     unsafe { libc::ioctl(fd.as_raw_fd(), FIFREEZE as _, 0) };
     // If the filesystem cannot be frozen this is an ordinary file.
@@ -187,20 +154,4 @@ fn freeze(worker: &Worker<'_>) {
 fn fault() {
     // SAFETY: none; that it ends in SIGSEGV is what is wanted.
     unsafe { std::ptr::null::<u8>().wrapping_add(1).read_volatile() };
-}
-
-fn dir<'a>(worker: &Worker<'a>) -> &'a Dir {
-    worker.shared.arena.dir(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn trials_stand_apart_and_say_so_in_their_names() {
-        let scenarios = super::super::SCENARIOS;
-        assert!(scenarios.iter().all(|s| !s.name.starts_with("misbehave-")));
-        assert!(TRIALS.iter().all(|t| t.name.starts_with("misbehave-")));
-    }
 }

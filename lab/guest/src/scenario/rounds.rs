@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Barrier rounds on a fresh name.
+//! Barrier rounds: a team let loose at once.
 //!
 //! Tasks wait for each other's lookup only while a name is looked up for the first time. So a team
 //! of threads meets at a barrier, and all are let loose at once on one name that nobody has ever
 //! used: that beats any number of random operations on names that are cached.
 
-use super::step::{Mix, Op, Step};
-use crate::rng::Rng;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
-
-/// Keeps the random stream of rounds apart from that of the storms.
-const LANE: u64 = 1 << 63;
 
 /// A barrier that counts its rounds and lets everybody go when told to stop.
 #[derive(Debug)]
@@ -83,88 +78,9 @@ fn futex_wake_all(word: &AtomicU32) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), op, i32::MAX) };
 }
 
-/// The directory of a round's fresh name.
-pub(crate) fn dir_of(seed: u64, round: u32, dirs: u32) -> u32 {
-    Rng::new(seed, LANE | u64::from(round)).below(dirs)
-}
-
-/// What one of the team does in a round: first a lookup of the fresh name, then something of the mix.
-/// In half of the rounds nobody creates, so that all lookups find nothing.
-pub(crate) fn plan(
-    seed: u64,
-    round: u32,
-    thread: u32,
-    dirs: u32,
-    names: u32,
-    mix: &Mix,
-) -> [Step; 2] {
-    let mut of_round = Rng::new(seed, LANE | u64::from(round));
-    let dir = of_round.below(dirs);
-    let reading = of_round.below(2) == 0;
-    let mut rng = Rng::new(of_round.next(), u64::from(thread));
-    let first = match rng.below(8) {
-        0..3 => Op::Open,
-        3..5 => Op::Stat,
-        5 => Op::List,
-        _ if reading => Op::Open,
-        _ => Op::Create,
-    };
-    let second = if reading {
-        Op::Stat
-    } else {
-        mix.pick(&mut rng)
-    };
-    [first, second].map(|op| Step {
-        op,
-        dir: if matches!(op, Op::Rename | Op::Link) {
-            rng.below(dirs)
-        } else {
-            dir
-        },
-        dir2: dir,
-        name: rng.below(names),
-        name2: 0,
-        fresh: Some(round),
-    })
-}
-
-/// What the second step of a round may be.
-pub(crate) const MIX: &[(Op, u32)] = &[
-    (Op::Unlink, 4),
-    (Op::Rename, 3),
-    (Op::Link, 2),
-    (Op::Mkdir, 2),
-    (Op::Rmdir, 2),
-    (Op::Create, 2),
-    (Op::Open, 1),
-    (Op::Readdir, 1),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn a_round_is_planned_from_the_seed_and_on_one_name() {
-        let mix = Mix::new(&BTreeMap::new(), MIX).unwrap();
-        for round in 0..200 {
-            let team: Vec<_> = (0..6).map(|t| plan(3, round, t, 4, 8, &mix)).collect();
-            assert_eq!(
-                team,
-                (0..6)
-                    .map(|t| plan(3, round, t, 4, 8, &mix))
-                    .collect::<Vec<_>>()
-            );
-            assert!(team.iter().flatten().all(|step| step.fresh == Some(round)));
-            assert!(
-                team.iter()
-                    .flatten()
-                    .all(|step| step.dir2 == team[0][0].dir)
-            );
-        }
-        assert_ne!(plan(3, 1, 0, 4, 8, &mix), plan(4, 1, 0, 4, 8, &mix));
-    }
 
     #[test]
     fn the_team_meets_in_every_round_and_leaves_when_told() {

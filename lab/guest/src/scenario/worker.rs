@@ -4,42 +4,40 @@
 //! A worker may hang in the kernel at any system call. So it holds no lock while in one, and what
 //! others read of it is atomic or behind a lock of its own.
 
-use super::act;
-use super::arena::Arena;
-use super::rounds::{self, Rounds};
-use super::step::{self, Mix, Step};
+use super::fault::{Fault, starved};
+use super::step::{Mix, Step};
+use super::{Entry, Stage};
+use crate::init::boot_ms;
 use crate::ops::errno_name;
 use crate::rng::Rng;
 use crate::stats::Stats;
+use lab_wire::Scenario;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Operations remembered for a history.
 const HISTORY: usize = 24;
 /// Violations that one worker tells in full; more are counted.
 const TOLD: u64 = 8;
+/// An operation is slow from here on, if it also took [`SLOW_TIMES`] its kind's median.
+const SLOW: Duration = Duration::from_secs(1);
+/// See [`SLOW`].
+const SLOW_TIMES: f64 = 300.0;
 
-/// What all workers of a scenario share.
-#[derive(Debug)]
+/// What all workers of a part of a scenario share.
 pub(crate) struct Shared {
-    /// Where they work.
-    pub(crate) arena: Arena,
-    /// Seed of every choice.
-    pub(crate) seed: u64,
-    /// How many contested names there are.
-    pub(crate) names: u32,
-    /// Pause between two steps.
-    pub(crate) pause: Duration,
-    /// What the storm does.
+    /// The scenario's row of the table.
+    pub(crate) entry: &'static Entry,
+    /// Its own state.
+    pub(crate) stage: Box<dyn Stage>,
+    /// Its parameters.
+    pub(crate) asked: Scenario,
+    /// What is picked how often.
     pub(crate) mix: Mix,
-    /// What the second step of a round does.
-    pub(crate) round_mix: Mix,
-    /// The barrier of the team.
-    pub(crate) rounds: Rounds,
     /// Set when all shall end.
-    pub(crate) stop: AtomicBool,
+    pub(crate) stop: Arc<AtomicBool>,
     /// One for each worker.
     pub(crate) slots: Vec<Slot>,
 }
@@ -49,15 +47,26 @@ pub(crate) struct Shared {
 pub(crate) struct Slot {
     /// Task id; 0 before it runs.
     pub(crate) tid: AtomicI32,
-    /// Steps done.
+    /// Operations done.
     pub(crate) ops: AtomicU64,
     /// It has ended.
     pub(crate) done: AtomicBool,
-    at: [AtomicU64; 2],
+    at: [AtomicU64; 3],
+    /// When its step began, milliseconds since boot; 0 between steps.
+    began: AtomicU64,
     /// Its counts.
-    pub(crate) stats: Mutex<Stats>,
-    /// Violations it saw, taken away by the coordinator.
-    pub(crate) wrongs: Mutex<Vec<Violation>>,
+    stats: Mutex<Stats>,
+    /// What it saw, taken away by the coordinator.
+    told: Mutex<Told>,
+}
+
+/// What a worker has to tell.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Violated oracles.
+    pub(crate) wrongs: Vec<Violation>,
+    /// Operations that took far longer than their kind usually does.
+    pub(crate) slows: Vec<Slow>,
 }
 
 /// A violated oracle.
@@ -71,56 +80,75 @@ pub(crate) struct Violation {
     pub(crate) history: Vec<String>,
 }
 
+/// An operation that was slow.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Slow {
+    /// Place of its kind in the table.
+    pub(crate) op: u8,
+    /// As the scenario shows it.
+    pub(crate) step: String,
+    /// How long.
+    pub(crate) took: Duration,
+    /// Median of its kind, microseconds.
+    pub(crate) median_us: f64,
+}
+
 impl Slot {
     /// Of a worker that has not run yet.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(ops: usize) -> Self {
         Self {
             tid: AtomicI32::new(0),
             ops: AtomicU64::new(0),
             done: AtomicBool::new(false),
-            at: [AtomicU64::new(u64::MAX), AtomicU64::new(0)],
-            stats: Mutex::new(Stats::new()),
-            wrongs: Mutex::new(Vec::new()),
+            at: [u64::MAX, 0, 0].map(AtomicU64::new),
+            began: AtomicU64::new(0),
+            stats: Mutex::new(Stats::new(ops)),
+            told: Mutex::default(),
         }
     }
 
     /// The step it is in, or was in last.
     pub(crate) fn step(&self) -> Option<Step> {
-        let [first, second] = [&self.at[0], &self.at[1]].map(|word| word.load(Ordering::Relaxed));
-        Step::unpack(first, second)
+        let words = std::array::from_fn(|i| self.at[i].load(Ordering::Relaxed));
+        Step::unpack(words)
+    }
+
+    /// Milliseconds since boot when the step that it is in began; `None` between steps.
+    pub(crate) fn in_step_since(&self) -> Option<u64> {
+        Some(self.began.load(Ordering::Relaxed)).filter(|began| *began > 0)
+    }
+
+    /// Its counts so far.
+    pub(crate) fn stats(&self) -> MutexGuard<'_, Stats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it had to tell since the last time.
+    pub(crate) fn take_told(&self) -> Told {
+        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn enter(&self, step: &Step) {
-        let (first, second) = step.pack();
-        self.at[0].store(first, Ordering::Relaxed);
-        self.at[1].store(second, Ordering::Relaxed);
-    }
-}
-
-/// How a step went wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The call that is the step answered this.
-    Errno(i32),
-    /// An oracle was violated: its name, and what was seen.
-    Wrong(&'static str, String),
-}
-
-impl From<i32> for Fault {
-    fn from(errno: i32) -> Self {
-        Self::Errno(errno)
+        for (word, value) in self.at.iter().zip(step.pack()) {
+            word.store(value, Ordering::Relaxed);
+        }
+        self.began.store(boot_ms().max(1), Ordering::Relaxed);
     }
 }
 
 /// A worker, on its own stack.
-#[derive(Debug)]
 pub(crate) struct Worker<'a> {
     /// What it shares.
     pub(crate) shared: &'a Shared,
     /// Its number.
     pub(crate) number: u32,
+    /// Its own random numbers: one seed gives one stream for each worker.
+    pub(crate) rng: Rng,
     slot: &'a Slot,
-    rng: Rng,
     history: VecDeque<(Step, i32)>,
 }
 
@@ -134,105 +162,105 @@ impl<'a> Worker<'a> {
             shared,
             number,
             slot,
-            rng: Rng::new(shared.seed, number.into()),
+            rng: Rng::new(shared.asked.seed, number.into()),
             history: VecDeque::with_capacity(HISTORY),
         }
     }
 
-    /// Works until told to stop.
-    pub(crate) fn work(&mut self) {
-        if self.number < self.shared.rounds.team() {
-            self.rounds();
-        } else {
-            self.storm();
-        }
-    }
-
     /// Whether it was told to stop.
-    pub(super) fn stopped(&self) -> bool {
+    pub(crate) fn stopped(&self) -> bool {
         self.shared.stop.load(Ordering::Relaxed)
     }
 
-    /// Works alone until told to stop, whatever its number.
-    pub(super) fn storm(&mut self) {
-        let shared = self.shared;
-        let dirs = shared.arena.dirs.len() as u32;
-        while !self.stopped() {
-            let step = step::plan(&mut self.rng, &shared.mix, dirs, shared.names);
-            self.step(step);
-        }
+    /// A random operation of the mix: its place in the scenario's table.
+    pub(crate) fn pick(&mut self) -> u8 {
+        self.shared.mix.pick(&mut self.rng)
     }
 
-    fn rounds(&mut self) {
-        let shared = self.shared;
-        let dirs = shared.arena.dirs.len() as u32;
-        while let Some(round) = shared.rounds.meet(&shared.stop) {
-            let (seed, mix) = (shared.seed, &shared.round_mix);
-            for step in rounds::plan(seed, round, self.number, dirs, shared.names, mix) {
-                self.step(step);
-            }
-            if self.number == 0 && round > 0 {
-                act::forget(&shared.arena, seed, round - 1);
-            }
-        }
+    /// Does one step, with its time, its record and its oracles.
+    pub(crate) fn step(&mut self, step: Step, act: impl FnOnce() -> Result<(), Fault>) {
+        self.steps(step, 1, act);
     }
 
-    /// Does one step, with its time and its oracles.
-    fn step(&mut self, step: Step) {
+    /// Does `count` operations of one kind as one step: for calls so short that each one's clock would
+    /// be a good part of it. The time of each is taken as their mean.
+    pub(crate) fn steps(
+        &mut self,
+        step: Step,
+        count: u32,
+        act: impl FnOnce() -> Result<(), Fault>,
+    ) {
         self.slot.enter(&step);
         let begun = Instant::now();
-        let outcome = act::act(&self.shared.arena, self.number, &step);
+        let outcome = act();
         let took = begun.elapsed();
-        self.record(step, outcome, took);
-        if !self.shared.pause.is_zero() {
-            std::thread::sleep(self.shared.pause);
+        self.slot.began.store(0, Ordering::Relaxed);
+        self.record(step, count, outcome, took);
+        let pause = self.shared.asked.pause_us;
+        if pause > 0 {
+            std::thread::sleep(Duration::from_micros(pause.into()));
         }
     }
 
-    fn record(&mut self, step: Step, outcome: Result<(), Fault>, took: Duration) {
+    fn record(&mut self, step: Step, count: u32, outcome: Result<(), Fault>, took: Duration) {
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }
-        let errno = match &outcome {
+        let answer = match &outcome {
             Ok(()) => 0,
-            Err(Fault::Errno(errno)) => *errno,
+            Err(Fault::Answer(errno)) => *errno,
             Err(Fault::Wrong(..)) => -1,
         };
-        self.history.push_back((step, errno));
-        let mut stats = self
-            .slot
-            .stats
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        stats.add(step.op, took.as_nanos() as u64);
-        self.slot.ops.fetch_add(1, Ordering::Relaxed);
-        let Some((oracle, detail)) = act::judge(&step, outcome, self.shared.arena.remote) else {
-            stats.starved += u64::from(act::starved(errno));
-            return;
+        self.history.push_back((step, answer));
+        let count = count.max(1);
+        let mut stats = self.slot.stats();
+        stats.add(step.op, count, took.as_nanos() as u64 / u64::from(count));
+        self.slot.ops.fetch_add(count.into(), Ordering::Relaxed);
+        stats.starved += u64::from(starved(answer));
+        let median_us = (took > SLOW).then(|| stats.median_us(step.op)).flatten();
+        let first = matches!(outcome, Err(Fault::Wrong(..))) && {
+            stats.wrong += 1;
+            stats.wrong <= TOLD
         };
-        stats.wrong += 1;
-        let first = stats.wrong <= TOLD;
         drop(stats);
-        if first {
-            let history = self.history.iter().map(told).collect();
-            let violation = Violation {
-                oracle,
-                detail,
-                history,
-            };
-            self.slot
-                .wrongs
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(violation);
+        if let Some(median_us) = median_us {
+            self.slow(step, took / count, median_us);
+        }
+        if let Err(Fault::Wrong(oracle, detail)) = outcome
+            && first
+        {
+            self.wrong(step, oracle, &detail);
         }
     }
-}
 
-fn told((step, errno): &(Step, i32)) -> String {
-    match errno {
-        0 => format!("{step} = ok"),
-        -1 => format!("{step} = wrong"),
-        errno => format!("{step} = {}", errno_name(*errno)),
+    fn slow(&self, step: Step, took: Duration, median_us: f64) {
+        if took < SLOW || took.as_secs_f64() * 1e6 < SLOW_TIMES * median_us {
+            return;
+        }
+        let mut told = self.slot.told();
+        if told.slows.len() < TOLD as usize {
+            let shown = self.shared.stage.show(&step);
+            told.slows.push(Slow {
+                op: step.op,
+                step: shown,
+                took,
+                median_us,
+            });
+        }
+    }
+
+    fn wrong(&self, step: Step, oracle: &'static str, detail: &str) {
+        let show = |step: &Step| self.shared.stage.show(step);
+        let line = |(step, answer): &(Step, i32)| match answer {
+            0 => format!("{} = ok", show(step)),
+            -1 => format!("{} = wrong", show(step)),
+            errno => format!("{} = {}", show(step), errno_name(*errno)),
+        };
+        let violation = Violation {
+            oracle,
+            detail: format!("{}: {detail}", show(&step)),
+            history: self.history.iter().map(line).collect(),
+        };
+        self.slot.told().wrongs.push(violation);
     }
 }

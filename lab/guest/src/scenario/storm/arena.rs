@@ -2,6 +2,7 @@
 //! The directories that threads fight in, held open, each with its stable name.
 
 use crate::ops::{self, Meta, errno_name};
+use crate::scenario::caches::Caches;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -35,18 +36,17 @@ pub(crate) struct Arena {
     pub(crate) dirs: Vec<Dir>,
     /// Over a network filesystem: other errno are allowed, unlinked files keep a link.
     pub(crate) remote: bool,
-    /// /proc/sys/vm/drop_caches, where the guest is ours to disturb.
-    pub(crate) drop_caches: Option<OwnedFd>,
+    /// The kernel's caches, where the guest is ours to disturb.
+    pub(crate) caches: Option<Caches>,
 }
 
 impl Arena {
-    /// Makes `count` directories below `base`, which must not exist yet.
+    /// Makes `count` directories below `base`.
     ///
     /// # Errors
     /// Says which step failed and with what.
     pub(crate) fn make(base: &Path, count: u32, remote: bool) -> Result<Self, String> {
         let failed = |what: String| move |errno| format!("{what}: {}", errno_name(errno));
-        std::fs::create_dir(base).map_err(|error| format!("mkdir {}: {error}", base.display()))?;
         let path = CString::new(base.as_os_str().as_encoded_bytes()).map_err(|e| e.to_string())?;
         let root = ops::open_dir(&path).map_err(failed(format!("open {}", base.display())))?;
         let mut dirs = Vec::new();
@@ -58,7 +58,7 @@ impl Arena {
         Ok(Self {
             dirs,
             remote,
-            drop_caches: None,
+            caches: Caches::open(),
         })
     }
 

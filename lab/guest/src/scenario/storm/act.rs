@@ -2,69 +2,52 @@
 //! Doing a step, and judging what the kernel answered.
 
 use super::arena::{ABSENT, Arena, Dir, KEEP, KEEP_CONTENT};
-use super::rounds;
-use super::step::{Op, Step};
-use super::worker::Fault;
+use super::step::{Move, Op};
 use crate::ops::{self, Name, errno_name};
+use crate::scenario::fault::{Fault, content, due, gone, starved};
 use libc::{O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_RDWR};
-use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Does one step of a worker.
-pub(crate) fn act(arena: &Arena, worker: u32, step: &Step) -> Result<(), Fault> {
-    let (dir, dir2) = (arena.dir(step.dir), arena.dir(step.dir2));
-    let (first, second) = (step.first(), step.second());
+pub(crate) fn act(arena: &Arena, worker: u32, it: &Move) -> Result<(), Fault> {
+    let (dir, dir2) = (arena.dir(it.dir), arena.dir(it.dir2));
+    let (first, second) = (it.first(), it.second());
     let (from, to) = ((dir.fd(), first.as_c()), (dir2.fd(), second.as_c()));
-    match step.op {
-        Op::Open => ops::open(from.0, from.1, O_RDONLY).map(drop)?,
-        Op::List => ops::open(from.0, from.1, O_RDONLY | O_DIRECTORY).map(drop)?,
-        Op::Create => ops::open(from.0, from.1, O_RDWR | O_CREAT).map(drop)?,
-        Op::Stat => ops::stat(from.0, from.1).map(drop)?,
-        Op::Unlink => ops::unlink(from.0, from.1, 0)?,
-        Op::Rename => ops::rename(from, to)?,
-        Op::Link => ops::link(from, to)?,
-        Op::Mkdir => ops::mkdir(from.0, from.1)?,
-        Op::Rmdir => ops::unlink(from.0, from.1, libc::AT_REMOVEDIR)?,
-        Op::Readdir => read_dir(arena, dir)?,
-        Op::Keep => keep(dir)?,
-        Op::Absent => absent(dir)?,
-        Op::Own => own(dir.fd(), dir2.fd(), worker)?,
-        Op::Ghost => ghost(arena, dir.fd(), worker)?,
-        Op::Over => over(dir.fd(), dir2.fd(), worker)?,
-        Op::Drop => drop_caches(arena)?,
+    let answer = match it.op {
+        Op::Open => ops::open(from.0, from.1, O_RDONLY).map(drop),
+        Op::List => ops::open(from.0, from.1, O_RDONLY | O_DIRECTORY).map(drop),
+        Op::Create => ops::open(from.0, from.1, O_RDWR | O_CREAT).map(drop),
+        Op::Stat => ops::stat(from.0, from.1).map(drop),
+        Op::Unlink => ops::unlink(from.0, from.1, 0),
+        Op::Rename => ops::rename(from, to),
+        Op::Link => ops::link(from, to),
+        Op::Mkdir => ops::mkdir(from.0, from.1),
+        Op::Rmdir => ops::unlink(from.0, from.1, libc::AT_REMOVEDIR),
+        Op::Readdir => return read_dir(arena, dir),
+        Op::Keep => return keep(dir),
+        Op::Absent => return absent(dir),
+        Op::Own => return own(dir.fd(), dir2.fd(), worker),
+        Op::Ghost => return ghost(arena, dir.fd(), worker),
+        Op::Over => return over(dir.fd(), dir2.fd(), worker),
+        Op::Drop => return drop_caches(arena),
+    };
+    answer.map_err(|errno| judged(it.op, errno, arena.remote))
+}
+
+/// What an errno of an operation on contested names means.
+fn judged(op: Op, errno: i32, remote: bool) -> Fault {
+    if allowed(op, errno, remote) {
+        return Fault::Answer(errno);
     }
-    Ok(())
+    Fault::wrong("unexpected errno", errno_name(errno))
 }
 
 /// Removes what a past round left of its fresh name, in whichever form.
-pub(crate) fn forget(arena: &Arena, seed: u64, round: u32) {
-    let number = rounds::dir_of(seed, round, arena.dirs.len() as u32);
-    let (dir, name) = (arena.dir(number).fd(), Name::new("f", round.into()));
+pub(crate) fn forget(arena: &Arena, dir: u32, round: u32) {
+    let (dir, name) = (arena.dir(dir).fd(), Name::new("f", round.into()));
     if ops::unlink(dir, name.as_c(), 0) == Err(libc::EISDIR) {
         // Another thread may have been first; then there is nothing to do.
         let _ = ops::unlink(dir, name.as_c(), libc::AT_REMOVEDIR);
-    }
-}
-
-/// Whether an errno means that memory, space or descriptors ran out: nobody's fault.
-pub(crate) fn starved(errno: i32) -> bool {
-    use libc::{EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC};
-    [ENOMEM, ENOSPC, EMFILE, ENFILE, EDQUOT].contains(&errno)
-}
-
-/// Whether an outcome violates an oracle: its name and what was seen.
-pub(crate) fn judge(
-    step: &Step,
-    outcome: Result<(), Fault>,
-    remote: bool,
-) -> Option<(&'static str, String)> {
-    match outcome {
-        Ok(()) => None,
-        Err(Fault::Wrong(oracle, detail)) => Some((oracle, format!("{step}: {detail}"))),
-        Err(Fault::Errno(errno)) if allowed(step.op, errno, remote) => None,
-        Err(Fault::Errno(errno)) => {
-            Some(("unexpected errno", format!("{step}: {}", errno_name(errno))))
-        }
     }
 }
 
@@ -90,14 +73,6 @@ fn allowed(op: Op, errno: i32, remote: bool) -> bool {
         ENOENT, EEXIST, ENOTDIR, EISDIR, ENOTEMPTY, ESTALE, EBUSY, EPERM,
     ];
     expected.contains(&errno) || remote && REMOTE.contains(&errno)
-}
-
-/// An errno in a step where none is due: starvation stays what it is, the rest is wrong.
-fn due(oracle: &'static str, call: &'static str) -> impl Fn(i32) -> Fault {
-    move |errno| match errno {
-        errno if starved(errno) => Fault::Errno(errno),
-        errno => Fault::Wrong(oracle, format!("{call} gave {}", errno_name(errno))),
-    }
 }
 
 fn read_dir(arena: &Arena, dir: &Dir) -> Result<(), Fault> {
@@ -139,28 +114,6 @@ fn absent(dir: &Dir) -> Result<(), Fault> {
         Err(libc::ENOENT) => Ok(()),
         Err(errno) => Err(due("absent name is not ENOENT", "open")(errno)),
         Ok(_) => Err(Fault::Wrong("absent name opened", "open succeeded".into())),
-    }
-}
-
-/// What was written is read again.
-fn content(file: BorrowedFd<'_>, wanted: &[u8], oracle: &'static str) -> Result<(), Fault> {
-    let mut bytes = [0; 32];
-    let got = ops::read_at_0(file, &mut bytes).map_err(due(oracle, "read"))?;
-    if &bytes[..got] == wanted {
-        return Ok(());
-    }
-    let seen = String::from_utf8_lossy(&bytes[..got]);
-    Err(Fault::Wrong(oracle, format!("{got} bytes: {seen:?}")))
-}
-
-fn gone(dir: BorrowedFd<'_>, name: &CStr, oracle: &'static str) -> Result<(), Fault> {
-    match ops::stat(dir, name) {
-        Err(libc::ENOENT) => Ok(()),
-        Err(errno) => Err(due(oracle, "stat")(errno)),
-        Ok(meta) => Err(Fault::Wrong(
-            oracle,
-            format!("stat finds inode {}", meta.ino),
-        )),
     }
 }
 
@@ -228,20 +181,20 @@ fn over(dir: BorrowedFd<'_>, dir2: BorrowedFd<'_>, worker: u32) -> Result<(), Fa
     read
 }
 
+/// Elsewhere than in a guest there is nothing that it may drop.
 fn drop_caches(arena: &Arena) -> Result<(), Fault> {
-    let Some(file) = &arena.drop_caches else {
-        return Ok(());
-    };
-    // 2: dentries and inodes; the page cache is not what is looked at here.
-    ops::write_at_0(file.as_fd(), b"2").map_err(due("caches cannot be dropped", "write"))
+    match &arena.caches {
+        Some(caches) => caches.drop_dentries(),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn step(op: Op) -> Step {
-        Step {
+    fn step(op: Op) -> Move {
+        Move {
             op,
             dir: 0,
             dir2: 1,
@@ -253,23 +206,19 @@ mod tests {
 
     #[test]
     fn an_errno_that_nobody_can_cause_is_wrong() {
-        let wrong = judge(&step(Op::Unlink), Err(Fault::Errno(libc::EIO)), false);
-        assert_eq!(
-            wrong,
-            Some(("unexpected errno", "unlink d0/n2: EIO".into()))
-        );
-        let stale = Err(Fault::Errno(libc::ESTALE));
-        assert!(judge(&step(Op::Stat), stale.clone(), false).is_some());
-        assert_eq!(judge(&step(Op::Stat), stale, true), None);
-        assert_eq!(
-            judge(&step(Op::Mkdir), Err(Fault::Errno(libc::ENOSPC)), false),
-            None
-        );
+        let wrong = judged(Op::Unlink, libc::EIO, false);
+        assert_eq!(wrong, Fault::wrong("unexpected errno", "EIO"));
+        let stale = |remote| judged(Op::Stat, libc::ESTALE, remote);
+        assert!(matches!(stale(false), Fault::Wrong(..)));
+        assert_eq!(stale(true), Fault::Answer(libc::ESTALE));
+        let full = judged(Op::Mkdir, libc::ENOSPC, false);
+        assert_eq!(full, Fault::Answer(libc::ENOSPC));
     }
 
     #[test]
     fn oracles_fire_on_a_directory_that_was_tampered_with() {
         let temp = std::env::temp_dir().join(format!("lab-act-{}", std::process::id()));
+        std::fs::create_dir(&temp).unwrap();
         let arena = Arena::make(&temp, 2, false).unwrap();
         let oracle = |op| match act(&arena, 0, &step(op)) {
             Err(Fault::Wrong(oracle, _)) => oracle,
