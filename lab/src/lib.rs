@@ -15,6 +15,7 @@ pub mod pipeline;
 pub mod process;
 pub mod profiles;
 pub mod report;
+pub mod score;
 pub mod settings;
 pub mod stop;
 pub mod store;

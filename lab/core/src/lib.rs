@@ -11,6 +11,7 @@ pub mod kbuild;
 pub mod outcome;
 pub mod profile;
 pub mod report;
+pub mod score;
 pub mod series;
 pub mod settings;
 pub mod stats;

@@ -81,6 +81,12 @@ pub fn rate_interval(exposure: Exposure, level: f64) -> (f64, f64) {
     (low / exposure.seconds, high / exposure.seconds)
 }
 
+/// The value of a sorted list that a `part` (0 to 1) of it does not exceed, by nearest rank; `None` of nothing.
+pub fn nearest_rank(sorted: &[f64], part: f64) -> Option<f64> {
+    let rank = (part * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied()
+}
+
 /// P(X >= k) for X binomial(n, p).
 fn binomial_tail(k: u32, n: u32, p: f64) -> f64 {
     if p >= 1.0 {

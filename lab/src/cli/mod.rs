@@ -8,6 +8,8 @@ mod job;
 mod ls;
 pub mod profiles;
 mod run;
+mod scenarios;
+mod score;
 pub mod series;
 mod setup;
 mod show;
@@ -42,6 +44,8 @@ enum Command {
     Series(series::Args),
     Apply(apply::Args),
     Profiles(profiles::Args),
+    Scenarios(scenarios::Args),
+    Score(Box<score::Args>),
     Ls(ls::Args),
     Show(show::Args),
     Triage(triage::Args),
@@ -85,6 +89,7 @@ async fn dispatch(command: Command, ui: &Ui) -> Result<Exit> {
     listen_for_signals(stopper, ui.clone())?;
     match command {
         Command::Run(args) => run::run(*args, ui, stop).await,
+        Command::Score(args) => score::run(*args, ui, stop).await,
         Command::Job(args) => job::run(args, stop).await,
         Command::Apply(args) => apply(args, ui, stop).await,
         Command::Doctor(args) => doctor::run(args, ui, stop).await,
@@ -113,10 +118,12 @@ async fn answer(command: Command, ui: &Ui, stop: Stop) -> Result<Exit> {
     let work = tokio::task::spawn_blocking(move || match command {
         Command::Series(args) => series::run(&args),
         Command::Profiles(args) => profiles::run(&args, Path::new(FOLDER)),
+        Command::Scenarios(args) => Ok(scenarios::run(&args)),
         Command::Triage(args) => triage::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Run(_)
+        | Command::Score(_)
         | Command::Job(_)
         | Command::Apply(_)
         | Command::Doctor(_)

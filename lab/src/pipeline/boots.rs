@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The engine room's door: a kernel and a profile in, one line of the ledger out.
 
-use super::Corridor;
+use super::{Corridor, doors};
 use crate::error::{Error, Result};
 use crate::listen;
-use crate::store::file;
 use crate::ui::harmless;
-use lab_core::job::{BootJob, BuildReport, JOB_FORMAT, Job, Recording, Work};
-use lab_core::outcome::BootOutcome;
+use lab_core::job::{BootJob, BuildReport};
 use lab_core::profile::Profile;
 use lab_core::verdict::{Line, RunName, RunRecord};
-use lab_wire::{GuestJob, PROTOCOL};
 use std::path::Path;
-
-/// A guest's threads get this part of the drain limit before they count as stuck: the agent may take four times that
-/// to say so, and must be done before the machine is taken down.
-const DRAIN_PARTS: u32 = 5;
 
 /// Findings of a boot that are told when it ends; the rest is in the results.
 const TOLD: usize = 3;
@@ -39,12 +32,7 @@ impl Corridor<'_> {
             label: self.label(patch, &profile.name),
             machine: profile.machine(self.manifest().host.accel),
             append: profile.kernel_args.clone(),
-            guest: GuestJob {
-                protocol: PROTOCOL,
-                scenarios: profile.scenarios(seed, options.seconds),
-                sysctl: profile.sysctl.clone(),
-                drain_seconds: limits.drain.div_ceil(DRAIN_PARTS),
-            },
+            guest: doors::guest_job(profile, profile.scenarios(seed, options.seconds)),
             limits,
             until_hit,
         }
@@ -72,16 +60,9 @@ impl Corridor<'_> {
         };
         let out = self.set.run_folder(&name.id);
         let boot = self.boot_job(profile, patch, kernel, number, until_hit);
-        if !is_final(&out)? {
-            let label = format!("boot {} #{number}", self.label(patch, &profile.name));
-            let job = Job {
-                format: JOB_FORMAT,
-                out: out.clone(),
-                work: Work::Boot(boot.clone()),
-            };
-            self.exec.run(&job, &label).await?;
-            self.go_on()?;
-        }
+        let label = format!("boot {} #{number}", self.label(patch, &profile.name));
+        doors::boot(self.exec, &out, &boot, &label).await?;
+        self.go_on()?;
         let record = listen::record(&out, name, &boot)?;
         for sighting in record.findings().take(TOLD) {
             self.ui.say(&format!("  {}", harmless(&sighting.title)));
@@ -94,20 +75,9 @@ impl Corridor<'_> {
     }
 }
 
-/// A boot that need not be made again: it ended by the kernel's doing.
-fn is_final(out: &Path) -> Result<bool> {
-    let recording: Option<Recording> = file::read_json(&out.join("recording.json"))?;
-    Ok(recording.is_some_and(|r| {
-        !matches!(
-            r.outcome,
-            BootOutcome::Interrupted | BootOutcome::RigFailed { .. } | BootOutcome::QemuDied { .. }
-        )
-    }))
-}
-
 /// A boot's own seed: the same for every patch, so that the `number`th boots of two kernels are given
 /// the same operations; another for each boot, so that boots are not copies of each other.
-fn seed_of(seed: u64, profile: &str, number: u32) -> u64 {
+pub(crate) fn seed_of(seed: u64, profile: &str, number: u32) -> u64 {
     let mut mixed = seed ^ u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for byte in profile.bytes() {
         mixed = (mixed ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The forge's door: a patch and a profile in, a kernel or the reason why not out.
 
-use super::Corridor;
+use super::{Corridor, doors};
 use crate::error::Result;
-use crate::store::file;
-use lab_core::job::{BuildJob, BuildOutcome, BuildReport, JOB_FORMAT, Job, Work};
+use lab_core::job::{BuildJob, BuildOutcome, BuildReport};
 use lab_core::profile::Profile;
 use lab_core::verdict::{BuildRecord, LEDGER_FORMAT, Line};
 use std::collections::BTreeSet;
@@ -41,20 +40,9 @@ impl Corridor<'_> {
         self.go_on()?;
         let id = format!("{}-{patch:04}", profile.name);
         let out = self.set.build_folder(&id);
-        let path = self.report_file(profile, patch);
-        if let Some(report) = file::read_json::<BuildReport>(&path)?.filter(is_final) {
-            self.remember_build(&id, profile, patch, &report)?;
-            return Ok(report);
-        }
-        let job = Job {
-            format: JOB_FORMAT,
-            out,
-            work: Work::Build(self.build_job(profile, patch)),
-        };
         let label = format!("build {}", self.label(patch, &profile.name));
-        self.exec.run(&job, &label).await?;
-        let report: BuildReport = file::read_json(&path)?
-            .ok_or_else(|| crate::error::Error::rig(format!("{label} left no build.json")))?;
+        let job = self.build_job(profile, patch);
+        let report = doors::build(self.exec, &out, &job, &label).await?;
         self.go_on()?;
         self.remember_build(&id, profile, patch, &report)?;
         for lost in &report.lost_options {
@@ -85,23 +73,8 @@ impl Corridor<'_> {
     }
 }
 
-/// A build that need not be tried again: its end was not the rig's or the user's doing, and the kernel
-/// it speaks of is still in the cache.
-fn is_final(report: &BuildReport) -> bool {
-    match &report.outcome {
-        BuildOutcome::Built => report
-            .kernel
-            .as_ref()
-            .is_some_and(|k| k.join("bzImage").is_file()),
-        BuildOutcome::Broken { .. } | BuildOutcome::ConfigLost { .. } => true,
-        BuildOutcome::RigFailed { .. } | BuildOutcome::TimedOut | BuildOutcome::Interrupted => {
-            false
-        }
-    }
-}
-
 /// How a build ended, in a few words.
-pub(super) fn said(outcome: &BuildOutcome) -> String {
+pub(crate) fn said(outcome: &BuildOutcome) -> String {
     match outcome {
         BuildOutcome::Built => "built".into(),
         BuildOutcome::Broken { error } => format!(

@@ -6,10 +6,14 @@
 
 mod boots;
 mod controls;
+pub mod doors;
 mod kernels;
 mod matrix;
 mod search;
 mod warnings;
+
+pub(crate) use boots::seed_of;
+pub(crate) use kernels::said;
 
 use crate::error::{Error, Result};
 use crate::exec::Executor;

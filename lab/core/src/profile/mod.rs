@@ -76,7 +76,50 @@ pub struct Load {
     pub mix: BTreeMap<String, u32>,
 }
 
+impl Load {
+    /// A scenario on a filesystem with its own defaults.
+    pub fn usual(known: &lab_wire::Known, fs: &str) -> Self {
+        let lab_wire::Defaults {
+            threads,
+            names,
+            dirs,
+            seconds,
+        } = known.defaults;
+        Self {
+            scenario: known.name.to_owned(),
+            fs: fs.to_owned(),
+            threads,
+            names,
+            dirs,
+            seconds,
+            pause_us: 0,
+            mix: BTreeMap::new(),
+        }
+    }
+
+    /// Every scenario on each of its usual filesystems, that many seconds each.
+    pub fn every(seconds: u32) -> Vec<Self> {
+        let on_each = |known: &'static lab_wire::Known| {
+            let usual = known.filesystems[..known.usual].iter();
+            usual.map(move |fs| Self {
+                seconds,
+                ..Self::usual(known, fs)
+            })
+        };
+        lab_wire::SCENARIOS.iter().flat_map(on_each).collect()
+    }
+}
+
 impl Profile {
+    /// The same profile with another workload.
+    #[must_use]
+    pub fn with_workload(&self, workload: Vec<Load>) -> Self {
+        Self {
+            workload,
+            ..self.clone()
+        }
+    }
+
     /// The configuration to build.
     pub fn config_request(&self) -> ConfigRequest {
         self.config.clone()

@@ -244,15 +244,15 @@ fn refuse(text: &Text, given: &str, key: &str, what: &str, accepted: &[&str]) ->
 }
 
 fn on_filesystem(load: &LoadFile, known: &Known, fs: &str) -> Load {
+    let usual = Load::usual(known, fs);
     Load {
-        scenario: load.scenario.clone(),
-        fs: fs.to_owned(),
-        threads: or(load.threads, known.defaults.threads),
-        names: or(load.names, known.defaults.names),
-        dirs: or(load.dirs, known.defaults.dirs),
-        seconds: or(load.seconds, known.defaults.seconds),
+        threads: or(load.threads, usual.threads),
+        names: or(load.names, usual.names),
+        dirs: or(load.dirs, usual.dirs),
+        seconds: or(load.seconds, usual.seconds),
         pause_us: or(load.pause_us, 0),
         mix: load.mix.iter().map(|(op, w)| (op.clone(), w.0)).collect(),
+        ..usual
     }
 }
 

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Runs the score: each seeded bug and the clean kernel, built, booted and judged.
+//!
+//! All kernels are built before the first boot: a build beside a boot takes its CPUs, and the times to a hit would
+//! tell of the build. What is finished stands in the score's folder, so one that was stopped goes on from there.
+
+use crate::error::{Doing, Error, Result};
+use crate::exec::Executor;
+use crate::pipeline::{doors, said, seed_of};
+use crate::store::{Host, file};
+use crate::tree::{self, Tree};
+use crate::ui::{Ui, harmless};
+use crate::{intake, listen, profiles};
+use lab_core::job::{BootJob, BuildJob, BuildOutcome, BuildReport};
+use lab_core::profile::{Load, Profile};
+use lab_core::score::{Attempt, Bug, Clean, Row, SCORE_FORMAT, Score, attempt, clean, read_bug};
+use lab_core::verdict::{RunName, RunRecord};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// What is asked of a score; kept as `plan.json`, so that the same can be gone on with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// [`SCORE_FORMAT`].
+    pub format: u32,
+    /// When it was begun, RFC 3339, UTC.
+    pub begun: String,
+    /// Folder of the bugs.
+    pub bugs: PathBuf,
+    /// Bugs and the profile each is run under.
+    pub rows: Vec<(String, String)>,
+    /// Profiles of the clean kernel, and boots of each.
+    pub clean: Vec<String>,
+    /// Boots of the clean kernel under each profile.
+    pub clean_boots: u32,
+    /// Seconds of each scenario in a clean boot.
+    pub clean_seconds: u32,
+    /// Seconds of workload of a bug's boot at most.
+    pub seconds: u32,
+    /// Boots of each bug.
+    pub repeat: u32,
+    /// Scenario to compare with.
+    pub against: Option<String>,
+    /// Seed of all random choices.
+    pub seed: u64,
+    /// Revision that the bugs are for.
+    pub base: Option<String>,
+    /// Builds without a sandbox.
+    pub no_sandbox: bool,
+}
+
+/// The bugs below a folder, by name. A folder without `bug.yaml` is none.
+///
+/// # Errors
+/// When the folder cannot be read or a description is wrong.
+pub fn bugs(folder: &Path) -> Result<BTreeMap<String, Bug>> {
+    let reading = || format!("read the seeded bugs in {}", folder.display());
+    let mut bugs = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).doing(reading)? {
+        let entry = entry.doing(reading)?;
+        let path = entry.path().join("bug.yaml");
+        if !path.is_file() {
+            continue;
+        }
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).doing(|| format!("read {}", path.display()))?;
+        let bug = read_bug(&name, &path.display().to_string(), &text)
+            .map_err(|error| Error::usage(error.to_string()))?;
+        bugs.insert(name, bug);
+    }
+    Ok(bugs)
+}
+
+/// A score on its way.
+pub struct Scoring<'a> {
+    /// What is asked.
+    pub plan: &'a Plan,
+    /// Where it leaves everything.
+    pub folder: &'a Path,
+    /// Starts jobs.
+    pub exec: &'a Executor,
+    /// Where people read.
+    pub ui: &'a Ui,
+    /// The lab's cache.
+    pub cache: &'a Path,
+    /// The kernel tree.
+    pub tree: &'a Tree,
+    /// The machine.
+    pub host: &'a Host,
+}
+
+/// A kernel of the score, or why there is none.
+type Kernel = std::result::Result<BuildReport, String>;
+
+impl Scoring<'_> {
+    /// Builds, boots and judges everything of the plan.
+    ///
+    /// # Errors
+    /// When the lab was stopped, a bug's series does not apply, or the folder cannot be written.
+    pub async fn run(&self) -> Result<Score> {
+        let bugs = bugs(&self.plan.bugs)?;
+        let mut profiles = BTreeMap::new();
+        let named = self.plan.rows.iter().map(|(_, profile)| profile);
+        for name in named.chain(&self.plan.clean).collect::<BTreeSet<_>>() {
+            profiles.insert(name.as_str(), profiles::load(name)?);
+        }
+        let base = self.base()?;
+        let mut kernels: BTreeMap<(&str, &str), Kernel> = BTreeMap::new();
+        for name in &self.plan.clean {
+            let kernel = self.build("clean", &profiles[name.as_str()], &base).await?;
+            kernels.insert(("clean", name), kernel);
+        }
+        for (bug, profile) in &self.plan.rows {
+            let commit = self.apply(bug)?;
+            let kernel = self
+                .build(bug, &profiles[profile.as_str()], &commit)
+                .await?;
+            kernels.insert((bug, profile), kernel);
+        }
+        let mut score = self.empty();
+        for name in &self.plan.clean {
+            let kernel = &kernels[&("clean", name.as_str())];
+            let counted = self.clean(&profiles[name.as_str()], kernel).await?;
+            score.clean.push(counted);
+        }
+        for (name, profile) in &self.plan.rows {
+            let bug = bugs.get(name).ok_or_else(|| self.no_bug(name))?;
+            let kernel = &kernels[&(name.as_str(), profile.as_str())];
+            let row = self.row(bug, &profiles[profile.as_str()], kernel).await?;
+            score.rows.push(row);
+        }
+        file::write_json(&self.folder.join("score.json"), &score)?;
+        Ok(score)
+    }
+
+    fn empty(&self) -> Score {
+        Score {
+            format: SCORE_FORMAT,
+            begun: self.plan.begun.clone(),
+            kernel: self.tree.version().to_owned(),
+            machine: format!("{} CPUs, {:?}", self.host.cpus, self.host.accel),
+            seconds: self.plan.seconds,
+            repeat: self.plan.repeat,
+            against: self.plan.against.clone(),
+            rows: Vec::new(),
+            clean: Vec::new(),
+        }
+    }
+
+    fn no_bug(&self, name: &str) -> Error {
+        Error::usage(format!("no bug {name} in {}", self.plan.bugs.display()))
+    }
+
+    fn base(&self) -> Result<String> {
+        let rev = self.plan.base.as_deref().unwrap_or("HEAD");
+        Ok(self.tree.resolve(rev)?.to_string())
+    }
+
+    /// The commit of a bug's series on the base.
+    fn apply(&self, bug: &str) -> Result<String> {
+        let folder = self.plan.bugs.join(bug);
+        let options = intake::Options {
+            version: None,
+            tree: None,
+        };
+        let series = intake::read_series(&folder.display().to_string(), &options)?;
+        let base = self.tree.resolve(&self.base()?)?;
+        let applied = tree::apply(self.tree, base, &series, tree::Options::default())?;
+        let last = applied.patches.last();
+        last.map(|patch| patch.commit.clone())
+            .ok_or_else(|| Error::usage(format!("{} holds no patch", folder.display())))
+    }
+
+    async fn build(&self, name: &str, profile: &Profile, commit: &str) -> Result<Kernel> {
+        let label = format!("{name}, {}", profile.name);
+        let job = BuildJob {
+            tree: self.tree.git_dir().to_owned(),
+            commit: commit.to_owned(),
+            label: label.clone(),
+            profile: profile.name.clone(),
+            config: profile.config_request(),
+            touched: Vec::new(),
+            cache: self.cache.to_owned(),
+            cores: self.exec.cores(),
+            no_sandbox: self.plan.no_sandbox,
+            limit_seconds: profile.build_seconds,
+        };
+        let out = self.folder.join(format!("builds/{}-{name}", profile.name));
+        let report = doors::build(self.exec, &out, &job, &format!("build {label}")).await?;
+        match report.outcome {
+            BuildOutcome::Built => Ok(Ok(report)),
+            BuildOutcome::Interrupted => Err(Error::interrupted()),
+            ref outcome => Ok(Err(said(outcome))),
+        }
+    }
+
+    async fn clean(&self, profile: &Profile, kernel: &Kernel) -> Result<Clean> {
+        let mut counted = clean(&profile.name, &[]);
+        let kernel = match kernel {
+            Ok(kernel) => kernel,
+            Err(why) => {
+                counted.trouble.push(format!("no kernel: {why}"));
+                return Ok(counted);
+            }
+        };
+        let profile = profile.with_workload(Load::every(self.plan.clean_seconds));
+        let mut records = Vec::new();
+        for number in 1..=self.plan.clean_boots {
+            let record = self.boot("clean", &profile, kernel, number, false).await?;
+            for finding in record.findings() {
+                self.ui.say(&format!("  {}", harmless(&finding.title)));
+            }
+            records.push(record);
+        }
+        Ok(clean(&profile.name, &records))
+    }
+
+    async fn row(&self, bug: &Bug, profile: &Profile, kernel: &Kernel) -> Result<Row> {
+        let mut row = Row {
+            bug: bug.name.clone(),
+            title: bug.title.clone(),
+            profile: profile.name.clone(),
+            scenario: bug.scenario.clone(),
+            silent: bug.silent,
+            no_kernel: kernel.as_ref().err().cloned(),
+            attempts: Vec::new(),
+            against: Vec::new(),
+        };
+        let Ok(kernel) = kernel else { return Ok(row) };
+        row.attempts = self.attempts(bug, profile, kernel, &bug.scenario).await?;
+        if let Some(other) = &self.plan.against {
+            row.against = self.attempts(bug, profile, kernel, other).await?;
+        }
+        Ok(row)
+    }
+
+    async fn attempts(
+        &self,
+        bug: &Bug,
+        profile: &Profile,
+        kernel: &BuildReport,
+        scenario: &str,
+    ) -> Result<Vec<Attempt>> {
+        let loads = loads(bug, scenario, self.plan.seconds)?;
+        let profile = profile.with_workload(loads);
+        let name = match scenario == bug.scenario {
+            true => bug.name.clone(),
+            false => format!("{}-{scenario}", bug.name),
+        };
+        let mut attempts = Vec::new();
+        for number in 1..=self.plan.repeat {
+            let record = self.boot(&name, &profile, kernel, number, true).await?;
+            let one = attempt(bug, &record);
+            let seen = one.title.as_deref().unwrap_or("nothing");
+            self.ui
+                .say(&format!("  after {:.1} s: {}", one.seconds, harmless(seen)));
+            attempts.push(one);
+        }
+        Ok(attempts)
+    }
+
+    async fn boot(
+        &self,
+        name: &str,
+        profile: &Profile,
+        kernel: &BuildReport,
+        number: u32,
+        until_hit: bool,
+    ) -> Result<RunRecord> {
+        let folder = kernel.kernel.clone();
+        let folder = folder.ok_or_else(|| Error::internal("a kernel that was not built"))?;
+        let id = format!("{}-{name}-{number:02}", profile.name);
+        let seed = seed_of(self.plan.seed, &profile.name, number);
+        let job = BootJob {
+            kernel: folder,
+            cache: self.cache.to_owned(),
+            label: format!("{name}, {}", profile.name),
+            machine: profile.machine(self.host.accel),
+            append: profile.kernel_args.clone(),
+            guest: doors::guest_job(profile, profile.scenarios(seed, None)),
+            limits: profile.limits(),
+            until_hit,
+        };
+        let out = self.folder.join("runs").join(&id);
+        let label = format!("boot {name}, {} #{number}", profile.name);
+        doors::boot(self.exec, &out, &job, &label).await?;
+        let name = RunName {
+            id,
+            profile: profile.name.clone(),
+            patch: 0,
+            key: kernel.key.clone(),
+        };
+        listen::record(&out, name, &job)
+    }
+}
+
+/// The workload of a bug's boot: its scenario on each of its filesystems, the seconds shared among them.
+fn loads(bug: &Bug, scenario: &str, seconds: u32) -> Result<Vec<Load>> {
+    let known = lab_wire::known(scenario).ok_or_else(|| {
+        Error::usage(format!(
+            "no scenario {scenario}; `lab scenarios` lists them"
+        ))
+    })?;
+    let on: Vec<&String> = bug
+        .fs
+        .iter()
+        .filter(|fs| known.filesystems.contains(&fs.as_str()))
+        .collect();
+    let seconds = (seconds / on.len().max(1) as u32).max(1);
+    let load = |fs: &&String| Load {
+        seconds,
+        ..Load::usual(known, fs)
+    };
+    Ok(on.iter().map(load).collect())
+}
