@@ -7,9 +7,9 @@ use crate::store::file;
 use lab_core::boot::{Said, read_records};
 use lab_core::console::{self, Options, Reader};
 use lab_core::finding::{FINDINGS_FORMAT, Finding};
-use lab_core::job::{BootJob, Recording};
+use lab_core::job::{BootJob, Job, Recording, Work};
 use lab_core::verdict::{RunName, RunRecord, beyond_console, run_record};
-use lab_wire::FromGuest;
+use lab_wire::{FromGuest, GuestJob};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -87,6 +87,30 @@ fn guest_events(out: &Path) -> Result<Vec<FromGuest>> {
             _ => None,
         })
         .collect())
+}
+
+/// What a boot was to do, and what its agent said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// The work.
+    pub job: GuestJob,
+    /// The agent's words, in order.
+    pub events: Vec<FromGuest>,
+}
+
+/// What a finished boot was to do and told, from its folder.
+///
+/// # Errors
+/// When the folder holds no boot's job, or its events cannot be read.
+pub fn told(out: &Path) -> Result<Told> {
+    let job: Option<Job> = file::read_json(&out.join("job.json"))?;
+    match job.map(|job| job.work) {
+        Some(Work::Boot(boot)) => Ok(Told {
+            job: boot.guest,
+            events: guest_events(out)?,
+        }),
+        _ => Err(Error::rig(format!("{} holds no boot", out.display()))),
+    }
 }
 
 /// The ledger's line of a finished boot, from its folder.

@@ -88,6 +88,15 @@ pub fn load(name: &str) -> Result<Profile> {
     resolve(&library(Path::new(FOLDER))?, name)
 }
 
+/// The same with chosen scenarios instead of the profile's, as [`Profile::only`] takes them.
+///
+/// # Errors
+/// As [`load`], and for a scenario that there is not.
+pub fn load_with(name: &str, scenarios: &[String]) -> Result<Profile> {
+    let chosen = load(name)?.only(scenarios);
+    chosen.map_err(|why| Error::usage(why).hint("`lab scenarios` lists them"))
+}
+
 /// Resolves a profile.
 ///
 /// # Errors

@@ -3,9 +3,11 @@
 
 use crate::error::{Error, Result};
 use crate::listen::{self, Findings};
+use crate::pipeline;
 use crate::store::{Set, file};
 use crate::ui::{duration, harmless};
 use lab_core::job::{Job, Recording, Work};
+use lab_core::measure;
 use lab_core::report::{Proof, verdict_text};
 use lab_core::text::harmless_json;
 use lab_core::verdict::{Call, Line, Verdict};
@@ -34,7 +36,11 @@ pub fn verdict(set: &Set, verdict: &Verdict) -> Result<String> {
         let run = first.unwrap_or(&finding.run);
         proofs.extend(proof(set, run, &finding.signature)?);
     }
-    Ok(verdict_text(verdict, &set.manifest().kernel, &proofs))
+    let mut text = verdict_text(verdict, &set.manifest().kernel, &proofs);
+    for measures in pipeline::measures(set)? {
+        text += &format!("\n{}", measure::text(&measures));
+    }
+    Ok(text)
 }
 
 /// The findings of a run; `None` where it was not made here or never ended.

@@ -35,6 +35,8 @@ fn run(series: &str, results: &Path) -> Ran {
             "rt",
             "--seconds",
             SECONDS,
+            "--scenario",
+            "lookup-storm,nfs-unlink",
             "--seed",
             "7",
             "--json",

@@ -8,6 +8,7 @@ pub mod console;
 pub mod finding;
 pub mod job;
 pub mod kbuild;
+pub mod measure;
 pub mod outcome;
 pub mod profile;
 pub mod report;

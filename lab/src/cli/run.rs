@@ -66,6 +66,13 @@ pub(super) struct Args {
     /// Build every patch, not only those that the verdict needs.
     #[arg(long)]
     each: bool,
+    /// Compare speeds too: that many pairs of whole boots of base and series, interleaved.
+    #[arg(long, value_name = "N", default_value_t = 0, default_missing_value = "5", num_args = 0..=1, value_parser = clap::value_parser!(u32).range(..1000))]
+    measure: u32,
+    /// Scenarios to run, separated by commas, each on its usual filesystems, or on one as NAME/FS [default: the
+    /// profile's].
+    #[arg(long, value_name = "NAME[/FS]", value_delimiter = ',')]
+    scenario: Vec<String>,
     /// Cores that builds and boots may use [default: all].
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     jobs: Option<u32>,
@@ -149,7 +156,7 @@ async fn begin(
     let names = wanted_profiles(&args.profile, settings);
     let profiles = names
         .iter()
-        .map(|n| profiles::load(n))
+        .map(|n| profiles::load_with(n, &args.scenario))
         .collect::<Result<Vec<_>>>()?;
     let choice = settings.tree_choice(args.tree.as_deref())?;
     let argument = args.series.as_deref().unwrap_or("-");
@@ -282,6 +289,8 @@ fn manifest(
                 .seed
                 .unwrap_or_else(|| now.as_nanosecond() as u64 & ((1 << 53) - 1)),
             each: args.each,
+            measure: args.measure,
+            scenarios: args.scenario.clone(),
             no_sandbox: args.no_sandbox,
             cores: args.jobs.or(settings.cores).unwrap_or(host.cpus),
         },
@@ -296,7 +305,7 @@ fn resume(results: &Path, name: &str) -> Result<(Set, Vec<Profile>)> {
     let set = Set::resume(results, name)?;
     let mut profiles = Vec::new();
     for line in &set.manifest().profiles {
-        let profile = profiles::load(&line.name)?;
+        let profile = profiles::load_with(&line.name, &set.manifest().options.scenarios)?;
         if profile.digest() != line.digest {
             return Err(Error::usage(format!(
                 "the profile {} has changed since {name} was begun",

@@ -32,6 +32,13 @@ impl Corridor<'_> {
         if let Err(error) = self.gather(profile, &mut evidence).await {
             evidence.trouble.push(trouble_of(error)?);
         }
+        match self.measure(profile).await {
+            Ok((base, series)) => {
+                evidence.base.extend(base);
+                evidence.tip.extend(series);
+            }
+            Err(error) => evidence.trouble.push(trouble_of(error)?),
+        }
         let mut verdict = self.judged(profile, &evidence);
         if let Err(error) = self
             .name_first_bad(profile, &evidence, &mut verdict.findings)

@@ -9,11 +9,13 @@ mod controls;
 pub mod doors;
 mod kernels;
 mod matrix;
+mod measure;
 mod search;
 mod warnings;
 
 pub(crate) use boots::seed_of;
 pub(crate) use kernels::said;
+pub use measure::measures;
 
 use crate::error::{Error, Result};
 use crate::exec::Executor;

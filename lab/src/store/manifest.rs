@@ -95,6 +95,12 @@ pub struct RunOptions {
     pub seed: u64,
     /// Build every patch.
     pub each: bool,
+    /// Pairs of boots of base and series, interleaved, whose speeds are compared.
+    #[serde(default)]
+    pub measure: u32,
+    /// Scenarios instead of the profile's, as `NAME` or `NAME/FS`; empty: the profile's.
+    #[serde(default)]
+    pub scenarios: Vec<String>,
     /// Builds without a sandbox.
     pub no_sandbox: bool,
     /// Cores for builds and boots together.

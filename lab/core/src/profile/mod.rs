@@ -120,6 +120,42 @@ impl Profile {
         }
     }
 
+    /// The same profile with these scenarios only: `NAME` on its usual filesystems, or `NAME/FS`. What the profile
+    /// says of one of them is kept. With none asked, the profile as it is.
+    ///
+    /// # Errors
+    /// Names a scenario or filesystem that there is not, and what there is.
+    pub fn only(&self, asked: &[String]) -> Result<Self, String> {
+        if asked.is_empty() {
+            return Ok(self.clone());
+        }
+        let mut workload: Vec<Load> = Vec::new();
+        for wanted in asked {
+            let (name, fs) = match wanted.split_once('/') {
+                Some((name, fs)) => (name, Some(fs)),
+                None => (wanted.as_str(), None),
+            };
+            let known = lab_wire::known(name).ok_or_else(|| {
+                let names: Vec<_> = lab_wire::SCENARIOS.iter().map(|k| k.name).collect();
+                format!("no scenario {name}; there are: {}", names.join(", "))
+            })?;
+            let on = match fs {
+                Some(fs) => vec![fs],
+                None => known.filesystems[..known.usual].to_vec(),
+            };
+            for fs in on {
+                if !known.filesystems.contains(&fs) {
+                    let all = known.filesystems.join(", ");
+                    return Err(format!("{name} does not run on {fs}, but on: {all}"));
+                }
+                let own = |load: &&Load| load.scenario == name && load.fs == fs;
+                let own = self.workload.iter().find(own).cloned();
+                workload.push(own.unwrap_or_else(|| Load::usual(known, fs)));
+            }
+        }
+        Ok(self.with_workload(workload))
+    }
+
     /// The configuration to build.
     pub fn config_request(&self) -> ConfigRequest {
         self.config.clone()

@@ -176,7 +176,7 @@ fn mistakes_are_told_with_place_key_and_what_is_accepted() {
     insta::assert_snapshot!(error("config:\n  options:\n    A-B: y\n"), @"p/x.yaml:3: config.options: `A-B` is no name of a symbol; accepted: letters, digits, underscore");
     insta::assert_snapshot!(error("config:\n  options:\n    A: y\n    A: n\n"), @"p/x.yaml:3: config.options: A is given twice");
     insta::assert_snapshot!(error("config:\n  options: [A]\n"), @"p/x.yaml:2: config.options: invalid type: sequence, expected a map such as `PREEMPT: y`");
-    insta::assert_snapshot!(error("suites:\n  workload:\n  - scenario: lookup-strom\n"), @"p/x.yaml:3: suites.workload.scenario: `lookup-strom` is no scenario (did you mean `lookup-storm`?); accepted: lookup-storm, nfs-unlink");
+    insta::assert_snapshot!(error("suites:\n  workload:\n  - scenario: lookup-strom\n"), @"p/x.yaml:3: suites.workload.scenario: `lookup-strom` is no scenario (did you mean `lookup-storm`?); accepted: lookup-storm, rename-web, rcu-walk, lockref, negative, shrink, nfs-open, nfs-unlink, handles, fsnotify, ci-lookup, rt-dirseq, proc-walk, mixed");
     insta::assert_snapshot!(error("suites:\n  workload:\n  - {scenario: nfs-unlink, fs: xfs}\n"), @"p/x.yaml:3: suites.workload.fs: `xfs` is no filesystem of nfs-unlink; accepted: nfs4.2");
     insta::assert_snapshot!(error("suites:\n  workload:\n  - {scenario: nfs-unlink, treads: 3}\n"), @"p/x.yaml:3: suites.workload[0]: unknown field `treads`, expected one of `scenario`, `fs`, `threads`, `names`, `dirs`, `seconds`, `pause_us`, `mix` (did you mean `threads`?)");
     insta::assert_snapshot!(error("time_factor: 0\n"), @"p/x.yaml:1: time_factor: 0 is out of bounds; accepted: 0.1 to 100");
@@ -224,4 +224,25 @@ proptest! {
         library.add_own("x.yaml", &text);
         let _ = library.resolve("x").map_err(|e| e.to_string());
     }
+}
+
+#[test]
+fn scenarios_may_be_chosen_and_keep_what_the_profile_says_of_them() {
+    let child = child();
+    let asked = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+        child.only(&names)
+    };
+    assert_eq!(asked(&[]).unwrap(), child);
+    let own = child.workload[0].clone();
+    let one = asked(&[&format!("{}/{}", own.scenario, own.fs), "shrink"]).unwrap();
+    assert_eq!(one.workload[0], own);
+    let fs: Vec<_> = one.workload[1..].iter().map(|l| l.fs.as_str()).collect();
+    assert_eq!(fs, ["tmpfs", "xfs"]);
+    assert!(asked(&["strom"]).unwrap_err().contains("no scenario strom"));
+    assert!(
+        asked(&["shrink/zfs"])
+            .unwrap_err()
+            .contains("tmpfs, xfs, ext4")
+    );
 }
