@@ -6,6 +6,7 @@
 
 use crate::error::{Doing, Error, Result};
 use crate::exec::Executor;
+use crate::exit::Exit;
 use crate::pipeline::{doors, said, seed_of};
 use crate::store::{Host, file};
 use crate::tree::{self, Tree};
@@ -37,6 +38,8 @@ pub struct Plan {
     pub clean_boots: u32,
     /// Seconds of each scenario in a clean boot.
     pub clean_seconds: u32,
+    /// Scenarios of a clean boot, as `NAME` or `NAME/FS`; empty: every one.
+    pub clean_scenarios: Vec<String>,
     /// Seconds of workload of a bug's boot at most.
     pub seconds: u32,
     /// Boots of each bug.
@@ -205,16 +208,30 @@ impl Scoring<'_> {
                 return Ok(counted);
             }
         };
-        let profile = profile.with_workload(Load::every(self.plan.clean_seconds));
-        let mut records = Vec::new();
+        let profile = self.clean_profile(profile)?;
+        let (mut records, mut spoilt) = (Vec::new(), Vec::new());
         for number in 1..=self.plan.clean_boots {
-            let record = self.boot("clean", &profile, kernel, number, false).await?;
+            let record = match self.boot("clean", &profile, kernel, number, false).await? {
+                Ok(record) => record,
+                Err(why) => {
+                    spoilt.push(why);
+                    continue;
+                }
+            };
             for finding in record.findings() {
                 self.ui.say(&format!("  {}", harmless(&finding.title)));
             }
             records.push(record);
         }
-        Ok(clean(&profile.name, &records))
+        counted = clean(&profile.name, &records);
+        counted.trouble.extend(spoilt);
+        Ok(counted)
+    }
+
+    /// A profile with the workload of a clean boot.
+    fn clean_profile(&self, profile: &Profile) -> Result<Profile> {
+        let every = profile.with_workload(Load::every(self.plan.clean_seconds));
+        every.only(&self.plan.clean_scenarios).map_err(Error::usage)
     }
 
     async fn row(&self, bug: &Bug, profile: &Profile, kernel: &Kernel) -> Result<Row> {
@@ -251,8 +268,10 @@ impl Scoring<'_> {
         };
         let mut attempts = Vec::new();
         for number in 1..=self.plan.repeat {
-            let record = self.boot(&name, &profile, kernel, number, true).await?;
-            let one = attempt(bug, &record);
+            let one = match self.boot(&name, &profile, kernel, number, true).await? {
+                Ok(record) => attempt(bug, &record),
+                Err(why) => Attempt::spoilt(why),
+            };
             let seen = one.title.as_deref().unwrap_or("nothing");
             self.ui
                 .say(&format!("  after {:.1} s: {}", one.seconds, harmless(seen)));
@@ -261,6 +280,7 @@ impl Scoring<'_> {
         Ok(attempts)
     }
 
+    /// One boot; where the rig could not make it, why.
     async fn boot(
         &self,
         name: &str,
@@ -268,7 +288,7 @@ impl Scoring<'_> {
         kernel: &BuildReport,
         number: u32,
         until_hit: bool,
-    ) -> Result<RunRecord> {
+    ) -> Result<std::result::Result<RunRecord, String>> {
         let folder = kernel.kernel.clone();
         let folder = folder.ok_or_else(|| Error::internal("a kernel that was not built"))?;
         let id = format!("{}-{name}-{number:02}", profile.name);
@@ -285,14 +305,18 @@ impl Scoring<'_> {
         };
         let out = self.folder.join("runs").join(&id);
         let label = format!("boot {name}, {} #{number}", profile.name);
-        doors::boot(self.exec, &out, &job, &label).await?;
+        match doors::boot(self.exec, &out, &job, &label).await {
+            Ok(()) => {}
+            Err(error) if error.exit() == Exit::CannotTell => return Ok(Err(error.to_string())),
+            Err(error) => return Err(error),
+        }
         let name = RunName {
             id,
             profile: profile.name.clone(),
             patch: 0,
             key: kernel.key.clone(),
         };
-        listen::record(&out, name, &job)
+        listen::record(&out, name, &job).map(Ok)
     }
 }
 

@@ -40,6 +40,9 @@ pub(super) struct Args {
     /// Seconds of each scenario in a clean boot.
     #[arg(long, default_value_t = 5, value_name = "S", value_parser = clap::value_parser!(u32).range(1..))]
     clean_seconds: u32,
+    /// Scenarios of the clean boots, separated by commas, as NAME or NAME/FS [default: every one].
+    #[arg(long, value_name = "NAME[/FS]", value_delimiter = ',')]
+    scenario: Vec<String>,
     /// Boot the clean kernel only.
     #[arg(long, conflicts_with = "bug")]
     clean_only: bool,
@@ -185,6 +188,7 @@ fn plan(args: &Args, now: jiff::Timestamp) -> Result<Plan> {
         clean,
         clean_boots: args.clean,
         clean_seconds: args.clean_seconds,
+        clean_scenarios: args.scenario.clone(),
         seconds: args.seconds,
         repeat: args.repeat,
         against: args.against.clone(),

@@ -11,6 +11,7 @@ mod bench;
 mod builds;
 mod kills;
 mod rig;
+mod scores;
 mod shelf;
 mod stops;
 mod verdicts;

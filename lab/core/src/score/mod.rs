@@ -41,6 +41,23 @@ pub struct Attempt {
     pub spoilt: Option<String>,
 }
 
+impl Attempt {
+    /// A boot that the rig could not make.
+    pub fn spoilt(why: String) -> Self {
+        Self {
+            run: String::new(),
+            found: false,
+            seconds: 0.0,
+            class: None,
+            title: None,
+            scenario: None,
+            class_right: false,
+            function_right: false,
+            spoilt: Some(why),
+        }
+    }
+}
+
 /// Judges one boot of a bug's kernel.
 pub fn attempt(bug: &Bug, record: &RunRecord) -> Attempt {
     let first = record.findings().min_by(|a, b| a.time.total_cmp(&b.time));

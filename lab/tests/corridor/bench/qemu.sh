@@ -24,6 +24,12 @@ stopped() {
     return 1
 }
 bye() {
+    local rate=400
+    has HALF_AS_FAST && rate=200
+    # No two boots are alike.
+    rate=$((rate + RANDOM % 20))
+    agent "{\"t_ms\":$1,\"say\":\"measure\",\"index\":0,\"name\":\"ops-per-second\",\"value\":$rate.0,\"unit\":\"1/s\"}"
+    agent "{\"t_ms\":$1,\"say\":\"latencies\",\"index\":0,\"op\":\"open\",\"buckets\":[[1000,98],[64000,2]]}"
     agent "{\"t_ms\":$1,\"say\":\"end\",\"index\":0,\"how\":{\"as\":\"$2\"},\"ops\":$3,\"ran_ms\":$4}"
     agent "{\"t_ms\":$(($1 + 1)),\"say\":\"bye\"}"
     say 9.000001 "reboot: Power down"
@@ -58,7 +64,7 @@ has DIES && { say 0.000000 "Linux version 6.12.0-mini (lab@lab)"; echo "qemu: fa
 say 0.000000 "Linux version 6.12.0-mini (lab@lab) (gcc 12.2.0)"
 has ESCAPES && printf 'a console\x1b]0;owned\x07\x1b[31m that\x9b5m paints\n' >&"$C"
 has BUG_AT_BOOT && sleeps 0.123456 d_walk_at_boot
-agent '{"t_ms":900,"say":"hello","protocol":1,"release":"6.12.0-mini","cpus":1,"mem_kib":131072}'
+agent '{"t_ms":900,"say":"hello","protocol":2,"release":"6.12.0-mini","cpus":1,"mem_kib":131072}'
 agent '{"t_ms":1000,"say":"begin","index":0,"name":"lookup-storm","fs":"tmpfs"}'
 sleep "${LAB_TRIAL_PACE:-0.02}"
 agent '{"t_ms":1100,"say":"progress","index":0,"ops":40,"ran_ms":100}'
