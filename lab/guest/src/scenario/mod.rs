@@ -5,6 +5,7 @@ pub(crate) mod caches;
 pub(crate) mod fault;
 mod misbehave;
 pub(crate) mod place;
+mod rcu_walk;
 pub(crate) mod rounds;
 pub(crate) mod step;
 pub(crate) mod storm;
@@ -97,6 +98,11 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         name: "lookup-storm",
         ops: storm::step::Op::INFO,
         set_up: storm::set_up,
+    },
+    Entry {
+        name: "rcu-walk",
+        ops: rcu_walk::step::Op::INFO,
+        set_up: rcu_walk::set_up,
     },
     Entry {
         name: "nfs-unlink",
