@@ -34,6 +34,12 @@ impl Route {
         self
     }
 
+    /// The same with more of the last component.
+    pub(crate) fn and(mut self, text: &str) -> Self {
+        self.append(text.as_bytes());
+        self
+    }
+
     /// As the kernel wants it.
     pub(crate) fn as_c(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"?")
@@ -61,6 +67,7 @@ mod tests {
     fn components_are_joined_and_what_does_not_fit_is_cut() {
         let route = Route::new("").then("l0").then("a").then("x");
         assert_eq!(route.as_c(), c"l0/a/x");
+        assert_eq!(route.and("-y").as_c(), c"l0/a/x-y");
         assert_eq!(Route::new("/mnt").then("b").to_string(), "/mnt/b");
         let long = Route::new(&"n".repeat(2 * ROOM));
         assert_eq!(long.as_c().count_bytes(), ROOM - 1);

@@ -6,6 +6,7 @@ pub(crate) mod fault;
 mod misbehave;
 pub(crate) mod place;
 mod rcu_walk;
+mod rename_web;
 pub(crate) mod rounds;
 pub(crate) mod step;
 pub(crate) mod storm;
@@ -98,6 +99,11 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         name: "lookup-storm",
         ops: storm::step::Op::INFO,
         set_up: storm::set_up,
+    },
+    Entry {
+        name: "rename-web",
+        ops: rename_web::step::Op::INFO,
+        set_up: rename_web::set_up,
     },
     Entry {
         name: "rcu-walk",

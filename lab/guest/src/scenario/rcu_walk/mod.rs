@@ -5,6 +5,7 @@
 //! exchanged: such a path is never ENOENT. In every other lane changes are counted too, so that a walk which raced
 //! with none is judged exactly; in the rest the changes race with each other.
 
+mod burst;
 mod lane;
 mod model;
 pub(crate) mod step;
@@ -12,11 +13,13 @@ mod stir;
 mod walk;
 
 use super::caches::Caches;
+use super::rounds::Rounds;
 use super::step::Step;
 use super::worker::Worker;
-use super::{Place, Stage};
+use super::{Number, Place, Stage};
 use crate::fs::mount::Refusal;
 use crate::ops::{self, errno_name, tree};
+use burst::Burst;
 use lab_wire::Scenario;
 use lane::Lane;
 use std::ffi::CString;
@@ -37,6 +40,7 @@ struct Walk {
     /// `/proc/self/fd`, where held directories tell their paths.
     fds: OwnedFd,
     caches: Option<Caches>,
+    rounds: Rounds,
 }
 
 /// Makes the lanes: as many as there are directories asked for.
@@ -59,6 +63,7 @@ pub(crate) fn set_up(place: &Place, asked: &Scenario) -> Result<Box<dyn Stage>, 
         at: place.base.display().to_string(),
         fds,
         caches: Caches::open(),
+        rounds: Rounds::new(asked.threads),
     }))
 }
 
@@ -85,9 +90,20 @@ impl Stage for Walk {
     fn work(&self, worker: &mut Worker<'_>) {
         let ordinary = self.ordinary(worker.number);
         let shared = worker.shared;
-        let lanes = self.lanes.len() as u32;
+        let (seed, number) = (shared.asked.seed, worker.number);
+        let (mix, sizes) = (&shared.mix, (self.lanes.len() as u32, shared.asked.names));
+        let mut left = 0;
+        let mut at = (0, Burst::new(seed, 0, mix, sizes.0, sizes.1));
         while !worker.stopped() {
-            let mut step = step::plan(&mut worker.rng, &shared.mix, lanes, shared.asked.names);
+            if left == 0 {
+                let Some(round) = self.rounds.meet(&shared.stop) else {
+                    return;
+                };
+                at = (round, Burst::new(seed, round, mix, sizes.0, sizes.1));
+                left = burst::STEPS;
+            }
+            left -= 1;
+            let mut step = burst::next(&at.1, &mut worker.rng, (at.0, number), mix, sizes);
             if ordinary && !Op::of(step.op).looks() {
                 // An ordinary user may change nothing here; but it looks at what is locked.
                 step.op = Op::Stat as u8;
@@ -99,6 +115,10 @@ impl Stage for Walk {
 
     fn show(&self, step: &Step) -> String {
         step::show(step)
+    }
+
+    fn numbers(&self) -> Vec<Number> {
+        vec![Number::count("rounds", self.rounds.count().into())]
     }
 
     fn clear(self: Box<Self>) -> Result<(), String> {

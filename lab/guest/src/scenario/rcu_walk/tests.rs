@@ -39,6 +39,7 @@ fn walk(base: &std::path::Path) -> Walk {
         at: base.display().to_string(),
         fds: ops::open_dir(c"/proc/self/fd").unwrap(),
         caches: None,
+        rounds: Rounds::new(1),
     }
 }
 

@@ -2,13 +2,13 @@
 //! Walking, and judging what a walk found.
 
 use super::lane::{Lane, head_of};
-use super::model::{LINK, shown};
-use super::step::{E, F, G, H, ONLY, Op, P, TWINS, Way};
+use super::model::{LINK, Moment, NOTHING, shown};
+use super::step::{E, F, G, H, ONLY, Op, P, TWINS, Way, first};
 use super::{Walk, lane_at};
 use crate::ops::{self, Answer, tree};
 use crate::scenario::fault::{Fault, due, starved};
 use crate::scenario::step::Step;
-use libc::{O_CREAT, O_PATH, O_RDONLY, O_RDWR};
+use libc::{O_CREAT, O_NOFOLLOW, O_PATH, O_RDONLY, O_RDWR};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::Ordering::SeqCst;
@@ -32,6 +32,8 @@ impl Walk {
             Op::Up => inode(base, way.file_by_up(number).as_c()),
             Op::Open => opened(base, way.file(number).as_c(), O_RDONLY),
             Op::Path => opened(base, way.file(number).as_c(), O_PATH),
+            Op::Tip if extra % 2 == 0 => inode(base, first(number, way.head).as_c()),
+            Op::Tip => opened(base, first(number, way.head).as_c(), O_PATH | O_NOFOLLOW),
             Op::Touch => opened(base, way.file(number).as_c(), O_RDWR | O_CREAT),
             _ => {
                 let name = ops::Name::new("z", extra.into());
@@ -41,6 +43,9 @@ impl Walk {
         };
         if matches!(got, Err(errno) if starved(errno)) {
             return got.map(drop).map_err(Fault::Answer);
+        }
+        if op == Op::Tip {
+            return tip(lane, &way, moment, got);
         }
         let locked = ordinary && way.head == P && lane.model.locked.load(SeqCst);
         let expected = match lane.model.expected(&way) {
@@ -89,6 +94,21 @@ impl Walk {
         }
         Err(Fault::Wrong(ASTRAY, text.into_owned()))
     }
+}
+
+/// A first component itself is there, or is not.
+fn tip(lane: &Lane, way: &Way, moment: Moment, got: Answer<u64>) -> Result<(), Fault> {
+    let there = lane.model.heads[way.head].load(SeqCst) != NOTHING;
+    let comes_and_goes = [F, G, H].contains(&way.head);
+    let oracle = match got {
+        Ok(_) if there || !lane.model.still(moment) => return Ok(()),
+        Err(libc::ENOENT) if comes_and_goes && (!there || !lane.model.still(moment)) => {
+            return Err(Fault::Answer(libc::ENOENT));
+        }
+        _ if lane.model.still(moment) => RACELESS,
+        _ => IMPOSSIBLE,
+    };
+    Err(Fault::Wrong(oracle, shown(got)))
 }
 
 /// Whether a walk that may have raced with any change can have answered that.
