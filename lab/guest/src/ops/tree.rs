@@ -24,6 +24,14 @@ pub(crate) fn exchange(from: (BorrowedFd<'_>, &CStr), to: (BorrowedFd<'_>, &CStr
     rename_with(from, to, libc::RENAME_EXCHANGE)
 }
 
+/// linkat(2) of a held file itself.
+pub(crate) fn link_held(file: BorrowedFd<'_>, to: (BorrowedFd<'_>, &CStr)) -> Answer<()> {
+    let (old, new) = (file.as_raw_fd(), to.0.as_raw_fd());
+    let flags = libc::AT_EMPTY_PATH;
+    // SAFETY: both names end in NUL.
+    done(unsafe { libc::linkat(old, c"".as_ptr(), new, to.1.as_ptr(), flags) })
+}
+
 /// symlinkat(2).
 pub(crate) fn symlink(text: &CStr, dir: BorrowedFd<'_>, name: &CStr) -> Answer<()> {
     // SAFETY: both strings end in NUL.
@@ -81,4 +89,29 @@ pub(crate) fn drop_root() -> Answer<()> {
         done(libc::syscall(libc::SYS_setresgid, NOBODY, NOBODY, NOBODY) as libc::c_int)?;
         done(libc::syscall(libc::SYS_setresuid, NOBODY, NOBODY, NOBODY) as libc::c_int)
     }
+}
+
+/// Gives this thread a working directory of its own.
+pub(crate) fn own_cwd() -> Answer<()> {
+    // SAFETY: no memory is handed over.
+    done(unsafe { libc::unshare(libc::CLONE_FS) })
+}
+
+/// fchdir(2): of the process, or of this thread after [`own_cwd`].
+pub(crate) fn enter(dir: BorrowedFd<'_>) -> Answer<()> {
+    // SAFETY: the descriptor is open.
+    done(unsafe { libc::fchdir(dir.as_raw_fd()) })
+}
+
+/// What stands for the working directory in calls that take a directory.
+pub(crate) fn here() -> BorrowedFd<'static> {
+    // SAFETY: AT_FDCWD is valid for ever where a directory is asked for.
+    unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) }
+}
+
+/// getcwd(2), without the text.
+pub(crate) fn cwd() -> Answer<()> {
+    let mut room = [0u8; 512];
+    // SAFETY: the buffer is valid for its length.
+    done(unsafe { libc::syscall(libc::SYS_getcwd, room.as_mut_ptr(), room.len()) } as libc::c_int)
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod caches;
 pub(crate) mod fault;
+mod lockref;
 mod misbehave;
 pub(crate) mod place;
 mod rcu_walk;
@@ -109,6 +110,11 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         name: "rcu-walk",
         ops: rcu_walk::step::Op::INFO,
         set_up: rcu_walk::set_up,
+    },
+    Entry {
+        name: "lockref",
+        ops: lockref::Op::INFO,
+        set_up: lockref::set_up,
     },
     Entry {
         name: "nfs-unlink",

@@ -14,6 +14,7 @@ operations! {
         Path "path" 100 "Opens the file at the end of a path with O_PATH.",
         Missing "missing" 200 "Stats a name that never exists at the end of a path.",
         Tip "tip" 150 "Stats or opens a first component itself, links not followed.",
+        Linger "linger" 120 "Stats a name that never exists after many steps that stay where they are.",
         Up "up" 60 "Stats by a path that goes up and down again on its way.",
         Touch "touch" 20 "Opens the file at the end of a path with O_CREAT.",
         Where "where" 20 "Asks for the path of a held directory.",
@@ -76,6 +77,9 @@ pub(crate) const FILES: [&str; 2] = ["x", "y-with-a-name-too-long-for-the-dentry
 /// The only directory of a directory.
 pub(crate) const ONLY: &str = "k";
 
+/// Steps that stay where they are: time for others to change just that.
+const STAY: usize = 24;
+
 /// A way through a lane: the first component, and which of two at each fork.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Way {
@@ -114,6 +118,12 @@ impl Way {
             .then(FILES[self.turns[2]])
     }
 
+    /// A path that stays in its first component for long.
+    pub(crate) fn linger(&self, lane: u32) -> Route {
+        let there = first(lane, self.head);
+        (0..STAY).fold(there, |path, _| path.then("."))
+    }
+
     /// The path to what its turn at a level names: 0 and 1 directories, 2 a file.
     pub(crate) fn fork(&self, lane: u32, level: usize) -> Route {
         match level {
@@ -149,6 +159,7 @@ pub(crate) fn show(step: &Step) -> String {
     let (op, way) = (Op::of(step.op), Way::new(head, turns));
     let shown = match op {
         Op::Stat | Op::Open | Op::Path | Op::Touch => way.file(lane).to_string(),
+        Op::Linger => format!("{}/./…/z{extra}", first(lane, way.head)),
         Op::Missing => format!("{}/z{extra}", way.dir(lane)),
         Op::Tip => first(lane, way.head).to_string(),
         Op::Up => way.file_by_up(lane).to_string(),

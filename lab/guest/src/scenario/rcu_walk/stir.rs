@@ -96,11 +96,11 @@ impl Walk {
         let make = extra / 6 % 2 == 0;
         let there = lane.model.heads[F].load(SeqCst);
         let exact = lane.model.is_exact();
-        let becomes = match turns % 3 {
+        let becomes = match turns % 4 {
             _ if exact && there != NOTHING || !exact && !make => NOTHING,
             0 => FILE,
-            1 => EMPTY,
-            _ => LINK,
+            1 => LINK,
+            _ => EMPTY,
         };
         let is_dir = if exact {
             there == EMPTY

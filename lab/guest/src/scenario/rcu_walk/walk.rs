@@ -38,7 +38,11 @@ impl Walk {
             _ => {
                 let name = ops::Name::new("z", extra.into());
                 let name = name.as_c().to_str().unwrap_or_default();
-                inode(base, way.dir(number).then(name).as_c())
+                let dir = match op {
+                    Op::Linger => way.linger(number),
+                    _ => way.dir(number),
+                };
+                inode(base, dir.then(name).as_c())
             }
         };
         if matches!(got, Err(errno) if starved(errno)) {
@@ -50,7 +54,7 @@ impl Walk {
         let locked = ordinary && way.head == P && lane.model.locked.load(SeqCst);
         let expected = match lane.model.expected(&way) {
             _ if locked => Err(libc::EACCES),
-            Ok(_) if op == Op::Missing => Err(libc::ENOENT),
+            Ok(_) if missing(op) => Err(libc::ENOENT),
             other => other,
         };
         // What was read of the model is true only if nothing has changed until now.
@@ -96,6 +100,11 @@ impl Walk {
     }
 }
 
+/// Whether it looks for a name that is nowhere.
+fn missing(op: Op) -> bool {
+    matches!(op, Op::Missing | Op::Linger)
+}
+
 /// A first component itself is there, or is not.
 fn tip(lane: &Lane, way: &Way, moment: Moment, got: Answer<u64>) -> Result<(), Fault> {
     let there = lane.model.heads[way.head].load(SeqCst) != NOTHING;
@@ -114,8 +123,8 @@ fn tip(lane: &Lane, way: &Way, moment: Moment, got: Answer<u64>) -> Result<(), F
 /// Whether a walk that may have raced with any change can have answered that.
 fn possible(lane: &Lane, way: &Way, op: Op, ordinary: bool, got: Answer<u64>) -> bool {
     match got {
-        Ok(ino) => op != Op::Missing && lane.model.has_file(ino),
-        Err(libc::ENOENT) => op == Op::Missing || [E, F, G, H].contains(&way.head),
+        Ok(ino) => !missing(op) && lane.model.has_file(ino),
+        Err(libc::ENOENT) => missing(op) || [E, F, G, H].contains(&way.head),
         Err(libc::ENOTDIR) => way.head == F,
         Err(libc::EACCES) => ordinary && way.head == P,
         Err(_) => false,

@@ -5,11 +5,12 @@
 use super::Weave;
 use super::act::is;
 use super::step::{Op, name};
+use super::web::{FILE, SUB};
 use crate::ops::{self, tree};
 use crate::scenario::fault::{Fault, due, gone, may, starved};
 use crate::scenario::step::Step;
 use crate::scenario::worker::Worker;
-use libc::{EEXIST, EINVAL, ENOENT, RENAME_NOREPLACE};
+use libc::{EEXIST, EINVAL, ENOENT, ENOTEMPTY, RENAME_NOREPLACE};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::SeqCst};
 
 /// Two renames that may not replace made the same name, or none did.
@@ -18,6 +19,13 @@ const ONE: &str = "a fresh name was not taken by exactly one rename";
 const LOOP: &str = "two directories were moved into each other";
 /// A directory is not where the answer of the rename says.
 const PARTED: &str = "a directory is not where it was moved to";
+
+/// What the rounds are for, in turn.
+const PHASES: [Op; 5] = [Op::Fresh, Op::Fetch, Op::Duel, Op::Part, Op::Clash];
+/// Times that two clash in a round.
+const CLASHES: usize = 12;
+/// A file is not where it was passed to.
+const PASSED: &str = "a file passed to the directory below is not there";
 
 /// One in so many of the team renames onto the fresh name; the others look it up.
 const DARTS: u32 = 2;
@@ -57,20 +65,21 @@ impl Weave {
     /// What one of the team does in a round.
     pub(super) fn round(&self, worker: &mut Worker<'_>, round: u32) {
         let number = worker.number;
-        let op = [Op::Fresh, Op::Fetch, Op::Duel, Op::Part][(round % 4) as usize];
+        let op = PHASES[round as usize % PHASES.len()];
         let step = Step::new(op as u8, [round, number, 0, 0]);
         worker.step(step, || match op {
             Op::Fresh => self.fresh(number, round),
             Op::Fetch => self.fetch(number, round - 1),
             Op::Duel => self.duel(number, round),
+            Op::Clash => self.clash(number),
             _ => self.part(number, round - 1),
         });
     }
 
     fn fresh(&self, worker: u32, round: u32) -> Result<(), Fault> {
         let (dir, fresh) = (
-            self.web.root(round / 4).fd(),
-            name("z", round, round.is_multiple_of(8)),
+            self.web.root(turn(round)).fd(),
+            name("z", round, turn(round).is_multiple_of(2)),
         );
         if !worker.is_multiple_of(DARTS) {
             let found = match worker % 4 {
@@ -96,8 +105,8 @@ impl Weave {
         }
         let ino = self.web.own[worker as usize].dart;
         let (dir, fresh) = (
-            self.web.root(round / 4).fd(),
-            name("z", round, round.is_multiple_of(8)),
+            self.web.root(turn(round)).fd(),
+            name("z", round, turn(round).is_multiple_of(2)),
         );
         let (from, dart) = (self.web.root(worker).fd(), name("n", worker, false));
         if self.scores.answer(worker) == 0 {
@@ -126,12 +135,34 @@ impl Weave {
             return Ok(());
         };
         // Into the directory itself or one deeper: ancestors at unequal depth are locked in an order of their own.
-        let deep = (round / 4 + worker) as usize % 3 / 2;
+        let deep = (turn(round) + worker) as usize % 3 / 2;
         let mine = duellist(pair, side);
         let (from, into) = (self.web.root(pair).fd(), &dirs[1 - side][deep]);
         let answer = ops::rename((from, mine.as_c()), (into.fd(), mine.as_c()));
         self.scores.note(worker, answer);
         answer.map_err(may("rename", &[EINVAL]))
+    }
+
+    /// Passes a file down and up again between a directory and the one in it, while the partner tries to remove that:
+    /// both lock the two, and must do it in one order.
+    fn clash(&self, worker: u32) -> Result<(), Fault> {
+        let Some([[outer, inner], _]) = self.web.duels.get(worker as usize / 2) else {
+            return Ok(());
+        };
+        for _ in 0..CLASHES {
+            if worker % 2 == 1 {
+                let answer = ops::unlink(outer.fd(), SUB, libc::AT_REMOVEDIR);
+                let Err(ENOTEMPTY) = answer else {
+                    let seen = answer.map_err(due(PASSED, "rmdir of the directory below"));
+                    return seen.and(Err(Fault::wrong(PASSED, "the directory below was removed")));
+                };
+            } else {
+                let (up, down) = ((outer.fd(), FILE), (inner.fd(), FILE));
+                ops::rename(up, down).map_err(due(PASSED, "rename down"))?;
+                ops::rename(down, up).map_err(due(PASSED, "rename up"))?;
+            }
+        }
+        Ok(())
     }
 
     fn part(&self, worker: u32, round: u32) -> Result<(), Fault> {
@@ -157,13 +188,18 @@ impl Weave {
                 Err(Fault::wrong(LOOP, "neither rename succeeded"))
             };
         };
-        let deep = (round / 4 + worker + side as u32) as usize % 3 / 2;
+        let deep = (turn(round) + worker + side as u32) as usize % 3 / 2;
         let (moved, home) = (duellist(pair, side), self.web.root(pair).fd());
         let into = &dirs[1 - side][deep];
         gone(home, moved.as_c(), PARTED)?;
         is(into.fd(), moved.as_c(), &[dirs[side][0].ino], PARTED)?;
         ops::rename((into.fd(), moved.as_c()), (home, moved.as_c())).map_err(due(PARTED, "rename"))
     }
+}
+
+/// How many times all phases were before a round.
+fn turn(round: u32) -> u32 {
+    round / PHASES.len() as u32
 }
 
 /// The name of a directory of a pair.

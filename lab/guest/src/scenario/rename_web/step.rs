@@ -24,6 +24,7 @@ operations! {
         Fresh "fresh" 0 "In a round: renames onto a name just being looked up, or looks it up.",
         Fetch "fetch" 0 "In a round: takes the fresh name back and judges who got it.",
         Duel "duel" 0 "In a round: moves a directory into another one that is moved into it.",
+        Clash "clash" 0 "In a round: renames between a directory and the one in it, or removes that.",
         Part "part" 0 "In a round: parts the two directories and judges which move was done.",
     }
 }
@@ -58,7 +59,7 @@ pub(crate) fn show(step: &Step) -> String {
         Op::Move => format!("{op} m{one} to place {place}"),
         Op::Trade => format!("{op} m{one} m{other}"),
         Op::Keep | Op::Up | Op::Rmdir | Op::Over => format!("{op} m{one}"),
-        Op::Fresh | Op::Fetch | Op::Duel | Op::Part => format!("{op} round {one}"),
+        Op::Fresh | Op::Fetch | Op::Duel | Op::Clash | Op::Part => format!("{op} round {one}"),
         Op::Drop => op.to_owned(),
         _ => format!("{op} {extra} at place {place}"),
     }

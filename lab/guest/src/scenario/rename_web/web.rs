@@ -12,6 +12,9 @@ pub(crate) const KEEP: &CStr = c"keep";
 /// The directory in every movable directory; it has its own [`KEEP`].
 pub(crate) const SUB: &CStr = c"sub";
 
+/// The file that is passed between the directories of a pair.
+pub(crate) const FILE: &CStr = c"passed";
+
 /// A directory, held.
 #[derive(Debug)]
 pub(crate) struct Dir {
@@ -95,6 +98,7 @@ impl Web {
         let duel = |number: u32, letter: &str| -> Answer<[Dir; 2]> {
             let outer = Dir::make(dirs[root(number)].fd(), name(letter, number, false).as_c())?;
             let inner = Dir::make(outer.fd(), SUB)?;
+            create(outer.fd(), FILE)?;
             Ok([outer, inner])
         };
         let duels: Answer<Vec<_>> = (0..workers / 2)
