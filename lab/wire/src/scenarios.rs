@@ -101,7 +101,7 @@ pub const SCENARIOS: &[Known] = &[
         ],
         filesystems: &["tmpfs", "xfs", "ext4"],
         usual: 1,
-        defaults: defaults(8, 4, 4),
+        defaults: defaults(8, 2, 1),
     },
     Known {
         name: "negative",

@@ -3,8 +3,11 @@
 
 pub(crate) mod caches;
 pub(crate) mod fault;
+mod lockref;
 mod misbehave;
 pub(crate) mod place;
+mod rcu_walk;
+mod rename_web;
 pub(crate) mod rounds;
 pub(crate) mod step;
 pub(crate) mod storm;
@@ -97,6 +100,21 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         name: "lookup-storm",
         ops: storm::step::Op::INFO,
         set_up: storm::set_up,
+    },
+    Entry {
+        name: "rename-web",
+        ops: rename_web::step::Op::INFO,
+        set_up: rename_web::set_up,
+    },
+    Entry {
+        name: "rcu-walk",
+        ops: rcu_walk::step::Op::INFO,
+        set_up: rcu_walk::set_up,
+    },
+    Entry {
+        name: "lockref",
+        ops: lockref::Op::INFO,
+        set_up: lockref::set_up,
     },
     Entry {
         name: "nfs-unlink",
