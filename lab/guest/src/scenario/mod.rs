@@ -6,6 +6,7 @@ pub(crate) mod fault;
 mod misbehave;
 pub(crate) mod place;
 pub(crate) mod rounds;
+mod rt_dirseq;
 pub(crate) mod step;
 pub(crate) mod storm;
 pub(crate) mod worker;
@@ -16,6 +17,7 @@ use crate::fs::mount::Refusal;
 use lab_wire::{Scenario, known};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use step::{Mix, OpInfo, Step};
 use worker::{Shared, Slot, Worker};
 
@@ -39,6 +41,12 @@ pub(crate) trait Stage: Send + Sync {
 
     /// How a step reads in a history, e.g. `rename d0/n3 d1/n4`.
     fn show(&self, step: &Step) -> String;
+
+    /// How long one of its steps may last before all are told to stop, where that is not as long as usual. It ends
+    /// the work early and is no finding: who does not stop then, is.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
 
     /// What must be so now that all workers have stopped and nothing is unmounted yet: violated oracles, each with
     /// what was seen.
@@ -102,6 +110,11 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         name: "nfs-unlink",
         ops: storm::SILLY,
         set_up: storm::set_up,
+    },
+    Entry {
+        name: "rt-dirseq",
+        ops: rt_dirseq::Op::INFO,
+        set_up: rt_dirseq::set_up,
     },
 ];
 
