@@ -9,6 +9,14 @@ use super::{Answer, errno};
 /// # Errors
 /// The errno of the kernel.
 pub(crate) fn fifo(priority: i32) -> Answer<()> {
+    fifo_thread(0, priority)
+}
+
+/// Makes a thread a SCHED_FIFO thread of that priority; 0 makes it an ordinary one again.
+///
+/// # Errors
+/// The errno of the kernel.
+pub(crate) fn fifo_thread(tid: i32, priority: i32) -> Answer<()> {
     let policy = if priority == 0 {
         libc::SCHED_OTHER
     } else {
@@ -17,27 +25,53 @@ pub(crate) fn fifo(priority: i32) -> Answer<()> {
     let param = libc::sched_param {
         sched_priority: priority,
     };
-    // SAFETY: `param` outlives the call; 0 is the calling thread, where the library's function may mean the process.
-    in_guest(|| unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const param) })
+    // SAFETY: `param` outlives the call; the library's function of that name may mean the process, not the thread.
+    in_guest(|| unsafe {
+        libc::syscall(libc::SYS_sched_setscheduler, tid, policy, &raw const param)
+    })
 }
+
+/// The thread of a guest that starts all others.
+pub(crate) const COORDINATOR: i32 = 1;
+/// Bits of a word of a set of CPUs.
+const BITS: usize = u64::BITS as usize;
 
 /// Keeps the calling thread on one CPU.
 ///
 /// # Errors
 /// The errno of the kernel; EINVAL for a CPU that is not there.
 pub(crate) fn pin(cpu: usize) -> Answer<()> {
-    const BITS: usize = u64::BITS as usize;
-    let mut set = [0u64; 16];
+    pin_thread(0, cpu)
+}
+
+/// Keeps a thread on one CPU.
+///
+/// # Errors
+/// As [`pin`].
+pub(crate) fn pin_thread(tid: i32, cpu: usize) -> Answer<()> {
+    let mut set = [0; 16];
     match set.get_mut(cpu / BITS) {
         Some(word) => *word = 1 << (cpu % BITS),
         None => return Err(libc::EINVAL),
     }
+    allow(tid, &set)
+}
+
+/// Lets a thread run on every CPU.
+///
+/// # Errors
+/// The errno of the kernel.
+pub(crate) fn unpin_thread(tid: i32) -> Answer<()> {
+    allow(tid, &[u64::MAX; 16])
+}
+
+fn allow(tid: i32, set: &[u64; 16]) -> Answer<()> {
     // SAFETY: the set is valid for the length given.
     in_guest(|| unsafe {
         libc::syscall(
             libc::SYS_sched_setaffinity,
-            0,
-            size_of_val(&set),
+            tid,
+            size_of_val(set),
             set.as_ptr(),
         )
     })

@@ -10,22 +10,23 @@ use super::fault::{Fault, due};
 use super::step::{Step, operations};
 use super::storm::arena::{Arena, KEEP};
 use super::worker::Worker;
-use super::{Place, Stage};
+use super::{Number, Place, Stage};
 use crate::fs::mount::Refusal;
 use crate::ops::label::Label;
 use crate::ops::{self, errno_name, sched};
 use lab_wire::Scenario;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 operations! {
     /// What the threads of a pair do, in short batches.
     pub(crate) enum Op {
-        Fresh "fresh" 70 "Looks up names that nobody has used.",
+        Fresh "fresh" 150 "Looks up names that nobody has used.",
         Same "same" 6 "Looks up an absent name that all the others look up as well.",
-        Make "make" 10 "Makes a file of its own and removes it.",
-        Rename "rename" 6 "Makes a file of its own, renames it, and removes it.",
-        Keep "keep" 8 "Stats the stable name.",
+        Make "make" 2 "Makes a file of its own and removes it.",
+        Rename "rename" 1 "Makes a file of its own, renames it, and removes it.",
+        Keep "keep" 4 "Stats the stable name.",
     }
 }
 
@@ -33,10 +34,12 @@ operations! {
 const LOWER: i32 = 3;
 /// Priority of the higher one: below the threads that speak with the lab.
 const HIGHER: i32 = 6;
+/// Priority of the coordinator meanwhile.
+const COORDINATOR: i32 = 9;
 /// Calls of the lower thread in one step.
 const BATCH: u32 = 8;
 /// Steps of the lower thread until it lets the ordinary threads of its CPU have their turn.
-const TURN: u32 = 64;
+const TURN: u32 = 16;
 /// How long that is.
 const REST: Duration = Duration::from_millis(2);
 /// A pair is done with a step in microseconds; who has not ended one after this is not likely to.
@@ -75,6 +78,8 @@ struct Pairs {
     arena: Arena,
     threads: u32,
     cpus: usize,
+    /// Calls of the lower threads, and of the higher ones.
+    calls: [AtomicU64; 2],
 }
 
 /// Makes the directories.
@@ -88,11 +93,35 @@ pub(crate) fn set_up(place: &Place, asked: &Scenario) -> Result<Box<dyn Stage>, 
         return Err(Refusal::Absent(format!("no SCHED_FIFO here: {why}")));
     }
     let arena = Arena::make(&place.base, asked.dirs, place.remote).map_err(Refusal::Failed)?;
+    raise_coordinator(true);
     Ok(Box::new(Pairs {
         arena,
         threads: asked.threads,
         cpus: sched::cpus(),
+        calls: Default::default(),
     }))
+}
+
+/// Gives the coordinator, and so every thread that it starts from now on, its turn before any pair, away from
+/// their CPUs; or makes it an ordinary thread again. An ordinary one may lose a pair's CPU while it holds a lock of
+/// the kernel, and under PREEMPT_RT its timers may be of that CPU, where a thread less urgent than the pair runs
+/// them: if the pair never ends, nobody would be left to tell of it.
+fn raise_coordinator(up: bool) {
+    for thread in [sched::COORDINATOR, 0] {
+        let (place, priority) = if up {
+            (sched::pin_thread(thread, 0), COORDINATOR)
+        } else {
+            (sched::unpin_thread(thread), 0)
+        };
+        // Where the kernel refuses, it stays as it is.
+        let _ = place.and(sched::fifo_thread(thread, priority));
+    }
+}
+
+impl Drop for Pairs {
+    fn drop(&mut self) {
+        raise_coordinator(false);
+    }
 }
 
 impl Pairs {
@@ -101,6 +130,7 @@ impl Pairs {
         while !worker.stopped() {
             for _ in 0..TURN {
                 self.one(worker, &mut at, BATCH);
+                self.calls[0].fetch_add(BATCH.into(), Relaxed);
             }
             std::thread::sleep(REST);
         }
@@ -113,11 +143,14 @@ impl Pairs {
             let us = 30 + worker.rng.below(50);
             std::thread::sleep(Duration::from_micros(us.into()));
             self.one(worker, &mut at, 1);
+            self.calls[1].fetch_add(1, Relaxed);
         }
     }
 
     fn other(&self, worker: &mut Worker<'_>) {
         let mut at = 0;
+        // It is the coordinator's child, and as urgent.
+        let _ = sched::fifo(0);
         while !worker.stopped() {
             self.one(worker, &mut at, BATCH);
             std::thread::sleep(Duration::from_micros(200));
@@ -198,6 +231,12 @@ impl Stage for Pairs {
         format!("{} of the {role} in d{dir}", Op::of(step.op).name())
     }
 
+    fn numbers(&self) -> Vec<Number> {
+        let [lower, higher] = &self.calls;
+        let count = |name, of: &AtomicU64| Number::count(name, of.load(Relaxed) as f64);
+        vec![count("lower.calls", lower), count("higher.calls", higher)]
+    }
+
     fn patience(&self) -> Option<Duration> {
         Some(PATIENCE)
     }
@@ -229,6 +268,7 @@ mod tests {
             arena: Arena::make(&temp, 1, false).unwrap(),
             threads: 4,
             cpus: 2,
+            calls: Default::default(),
         };
         let act = |op: Op| pairs.act(&Step::new(op as u8, [0, 0, 5, 4]));
         for op in Op::ALL {
