@@ -6,6 +6,7 @@
 //! below a directory that stays open.
 
 pub(crate) mod label;
+pub(crate) mod mem;
 pub(crate) mod sched;
 
 use libc::{AT_FDCWD, c_int};
@@ -72,7 +73,8 @@ fn checked(answer: c_int) -> Answer<c_int> {
     if answer < 0 { Err(errno()) } else { Ok(answer) }
 }
 
-fn done(answer: c_int) -> Answer<()> {
+/// Nothing, or the errno of a call that answered so.
+pub(crate) fn done(answer: c_int) -> Answer<()> {
     checked(answer).map(drop)
 }
 

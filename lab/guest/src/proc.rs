@@ -69,6 +69,24 @@ pub(crate) fn available_kib() -> Option<u64> {
     meminfo(&read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
 }
 
+/// Memory of the machine, KiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// All.
+    pub(crate) total: u64,
+    /// What nobody uses.
+    pub(crate) free: u64,
+}
+
+/// Memory as /proc/meminfo shows it.
+pub(crate) fn memory() -> Option<Memory> {
+    let text = read_to_string("/proc/meminfo").ok()?;
+    Some(Memory {
+        total: meminfo(&text, "MemTotal:")?,
+        free: meminfo(&text, "MemFree:")?,
+    })
+}
+
 fn meminfo(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     line.split_ascii_whitespace().next()?.parse().ok()

@@ -4,9 +4,12 @@
 pub(crate) mod caches;
 pub(crate) mod fault;
 mod misbehave;
+mod negative;
 pub(crate) mod place;
+mod press;
 pub(crate) mod rounds;
 mod rt_dirseq;
+mod shrink;
 pub(crate) mod step;
 pub(crate) mod storm;
 pub(crate) mod worker;
@@ -115,6 +118,16 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         name: "rt-dirseq",
         ops: rt_dirseq::Op::INFO,
         set_up: rt_dirseq::set_up,
+    },
+    Entry {
+        name: "shrink",
+        ops: shrink::Op::INFO,
+        set_up: shrink::set_up,
+    },
+    Entry {
+        name: "negative",
+        ops: negative::Op::INFO,
+        set_up: negative::set_up,
     },
 ];
 
