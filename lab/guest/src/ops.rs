@@ -5,6 +5,7 @@
 //! leaves RCU mode before the code under test is reached. So every name here is one component
 //! below a directory that stays open.
 
+pub(crate) mod child;
 pub(crate) mod label;
 pub(crate) mod mem;
 pub(crate) mod sched;

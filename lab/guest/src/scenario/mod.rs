@@ -7,6 +7,7 @@ mod misbehave;
 mod negative;
 pub(crate) mod place;
 mod press;
+mod proc_walk;
 pub(crate) mod rounds;
 mod rt_dirseq;
 mod shrink;
@@ -128,6 +129,11 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         name: "negative",
         ops: negative::Op::INFO,
         set_up: negative::set_up,
+    },
+    Entry {
+        name: "proc-walk",
+        ops: proc_walk::Op::INFO,
+        set_up: proc_walk::set_up,
     },
 ];
 

@@ -93,11 +93,13 @@ pub(crate) fn set_up(place: &Place, asked: &Scenario) -> Result<Box<dyn Stage>, 
         return Err(Refusal::Absent(format!("no SCHED_FIFO here: {why}")));
     }
     let arena = Arena::make(&place.base, asked.dirs, place.remote).map_err(Refusal::Failed)?;
+    // Counted before this thread is kept on one of them.
+    let cpus = sched::cpus();
     raise_coordinator(true);
     Ok(Box::new(Pairs {
         arena,
         threads: asked.threads,
-        cpus: sched::cpus(),
+        cpus,
         calls: Default::default(),
     }))
 }

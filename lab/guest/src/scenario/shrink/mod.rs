@@ -34,6 +34,9 @@ operations! {
     }
 }
 
+/// Names of a tree at most: a step is to take seconds at worst.
+const MOST_NAMES: u32 = 512;
+
 /// The folders and the rights that the workers share.
 struct Shrink {
     arena: Arena,
@@ -53,7 +56,7 @@ pub(crate) fn set_up(place: &Place, asked: &Scenario) -> Result<Box<dyn Stage>, 
     Ok(Box::new(Shrink {
         arena,
         threads: asked.threads,
-        names: asked.names,
+        names: asked.names.min(MOST_NAMES),
         mounts: Mounts::new(&place.base, asked.threads).map_err(Refusal::Failed)?,
         caches: Caches::open(),
         press: Press::open(),
@@ -68,15 +71,15 @@ impl Shrink {
             Op::Walk if salt % 4 == 0 => self.mounts.walk(other, self.names, salt),
             Op::Walk => tree::walk(at, Name::new("t", other.into()), self.names, salt),
             Op::Hollow => tree::hollow(at, Name::new("h", own.into()), salt),
-            Op::Tree => tree::make_and_remove(at, Name::new("t", own.into()), self.names),
+            Op::Tree => tree::make_and_remove(at, Name::new("t", own.into()), self.names, stop),
             Op::Shift => shift(at, own),
             Op::Drop => self.caches.as_ref().map_or(Ok(()), Caches::drop_dentries),
             Op::Press => self
                 .press
                 .as_ref()
                 .map_or(Ok(()), |press| press.press(stop)),
-            Op::Mount => self.mounts.strict(own, self.names),
-            Op::Loose => self.mounts.loose(own, self.names),
+            Op::Mount => self.mounts.strict(own, self.names, stop),
+            Op::Loose => self.mounts.loose(own, self.names, stop),
             Op::Snatch => self.mounts.snatch(other),
         }
     }

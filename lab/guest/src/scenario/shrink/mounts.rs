@@ -14,7 +14,7 @@ use libc::{AT_REMOVEDIR, EBUSY, EEXIST, EINVAL, ENOENT, ENOTDIR, O_DIRECTORY, O_
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// Set in a place's count of users when it is closed to new ones.
 const CLOSED: u32 = 1 << 31;
@@ -48,7 +48,7 @@ impl Mounts {
     }
 
     /// Mounts, fills and unmounts the worker's strict place.
-    pub(super) fn strict(&self, own: u32, names: u32) -> Result<(), Fault> {
+    pub(super) fn strict(&self, own: u32, names: u32, stop: &AtomicBool) -> Result<(), Fault> {
         let name = Name::new("m", own.into());
         // A mount that was given up for somebody who hangs in it keeps its folder.
         ops::mkdir(self.root.as_fd(), name.as_c()).map_err(may("mkdir", &[EEXIST]))?;
@@ -57,7 +57,7 @@ impl Mounts {
         let filled = mounted.and_then(|()| {
             let users = &self.users[own as usize];
             users.store(0, Ordering::Release);
-            let filled = self.fill(own, "m", names);
+            let filled = self.fill(own, "m", names, stop);
             users.fetch_or(CLOSED, Ordering::AcqRel);
             if !left(users) {
                 return Err(Fault::Answer(EBUSY));
@@ -82,11 +82,11 @@ impl Mounts {
         Ok(())
     }
 
-    fn fill(&self, own: u32, prefix: &str, names: u32) -> Result<(), Fault> {
+    fn fill(&self, own: u32, prefix: &str, names: u32, stop: &AtomicBool) -> Result<(), Fault> {
         let name = Name::new(prefix, own.into());
         let root = ops::open(self.root.as_fd(), name.as_c(), O_RDONLY | O_DIRECTORY)
             .map_err(may("open of a mount", &[ENOENT]))?;
-        match tree::fill(root.as_fd(), names) {
+        match tree::fill(root.as_fd(), names, stop) {
             // A folder that was removed takes no names any more.
             Err(Fault::Wrong(..)) if prefix == "l" => Ok(()),
             filled => filled,
@@ -108,7 +108,7 @@ impl Mounts {
     }
 
     /// Mounts on the worker's loose place, which another namespace may remove at any moment.
-    pub(super) fn loose(&self, own: u32, names: u32) -> Result<(), Fault> {
+    pub(super) fn loose(&self, own: u32, names: u32, stop: &AtomicBool) -> Result<(), Fault> {
         let name = Name::new("l", own.into());
         ops::mkdir(self.root.as_fd(), name.as_c()).map_err(may("mkdir", &[EEXIST]))?;
         let at = self.base.join(name.to_string());
@@ -117,7 +117,7 @@ impl Mounts {
         // SAFETY: all strings end in NUL and outlive the call.
         let mounted = unsafe { libc::mount(tmpfs, path.as_ptr(), tmpfs, 0, std::ptr::null()) };
         let filled = match mounted {
-            0 => self.fill(own, "l", names / 4),
+            0 => self.fill(own, "l", names / 4, stop),
             _ => Ok(()),
         };
         // Whatever of it is left goes; a snatched mount went with its folder.

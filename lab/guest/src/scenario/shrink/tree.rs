@@ -6,6 +6,7 @@ use crate::ops::{self, Name, label::Label};
 use crate::scenario::fault::{Fault, due, gone, may};
 use libc::{AT_REMOVEDIR, ENOENT, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_RDWR};
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Folders of a tree.
 const FOLDERS: u32 = 8;
@@ -13,25 +14,35 @@ const FOLDERS: u32 = 8;
 const ABSENT: u32 = 24;
 const MADE: &str = "own tree lost";
 
-/// Makes a tree of about `names` names as `name` in `dir`, and removes it.
-pub(super) fn make_and_remove(dir: BorrowedFd<'_>, name: Name, names: u32) -> Result<(), Fault> {
+/// Makes a tree of about `names` names as `name` in `dir`, and removes it, unless it is told to stop before.
+pub(super) fn make_and_remove(
+    dir: BorrowedFd<'_>,
+    name: Name,
+    names: u32,
+    stop: &AtomicBool,
+) -> Result<(), Fault> {
     ops::mkdir(dir, name.as_c()).map_err(due("own name not free", "mkdir"))?;
     let root = ops::open(dir, name.as_c(), O_RDONLY | O_DIRECTORY).map_err(due(MADE, "open"))?;
-    let filled = fill(fd(&root), names);
-    empty(fd(&root), names)?;
+    let filled = fill(fd(&root), names, stop);
+    if !empty(fd(&root), names, stop)? {
+        return filled;
+    }
     drop(root);
     ops::unlink(dir, name.as_c(), AT_REMOVEDIR).map_err(due(MADE, "rmdir"))?;
     gone(dir, name.as_c(), "removed folder still there")?;
     filled
 }
 
-/// Makes folders with files in a folder; stops where memory or space runs out.
-pub(super) fn fill(root: BorrowedFd<'_>, names: u32) -> Result<(), Fault> {
+/// Makes folders with files in a folder; stops where memory or space runs out, or when told to.
+pub(super) fn fill(root: BorrowedFd<'_>, names: u32, stop: &AtomicBool) -> Result<(), Fault> {
     for folder in 0..FOLDERS {
         let name = Name::new("d", folder.into());
         ops::mkdir(root, name.as_c()).map_err(due("own name not free", "mkdir"))?;
         let at = ops::open(root, name.as_c(), O_RDONLY | O_DIRECTORY).map_err(due(MADE, "open"))?;
         for file in 0..names / FOLDERS {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             let name = Label::new("f", file.into());
             ops::open(fd(&at), name.as_c(), O_RDWR | O_CREAT | O_EXCL)
                 .map_err(due("own name not free", "create"))?;
@@ -40,8 +51,8 @@ pub(super) fn fill(root: BorrowedFd<'_>, names: u32) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Removes what [`fill`] made, as far as it came.
-fn empty(root: BorrowedFd<'_>, names: u32) -> Result<(), Fault> {
+/// Removes what [`fill`] made, as far as it came; whether all of it, for who is told to stop leaves it as it is.
+fn empty(root: BorrowedFd<'_>, names: u32, stop: &AtomicBool) -> Result<bool, Fault> {
     let left = may("removal of an own name", &[ENOENT]);
     let gone_or = |answer: ops::Answer<()>| match answer.map_err(&left) {
         Err(Fault::Wrong(_, seen)) => Err(Fault::Wrong(MADE, seen)),
@@ -51,16 +62,19 @@ fn empty(root: BorrowedFd<'_>, names: u32) -> Result<(), Fault> {
         let name = Name::new("d", folder.into());
         let at = match ops::open(root, name.as_c(), O_RDONLY | O_DIRECTORY) {
             Ok(at) => at,
-            Err(ENOENT) => return Ok(()),
+            Err(ENOENT) => return Ok(true),
             Err(errno) => return Err(due(MADE, "open")(errno)),
         };
         for file in 0..names / FOLDERS {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
             let name = Label::new("f", file.into());
             gone_or(ops::unlink(fd(&at), name.as_c(), 0))?;
         }
         gone_or(ops::unlink(root, name.as_c(), AT_REMOVEDIR))?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Looks up a folder of somebody's tree and some names in it. They may be gone at any moment.
