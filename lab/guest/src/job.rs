@@ -4,6 +4,7 @@
 use crate::init;
 use crate::port::Port;
 use crate::run::{Done, Run};
+use crate::stall;
 use lab_wire::{Ended, Event, GuestJob, JOB_PATH, PORT, PROTOCOL};
 use std::time::Duration;
 
@@ -81,6 +82,7 @@ fn run_all(job: &GuestJob, port: &Port) {
             port.note(format!("{file} was not set to {value}: {error}"));
         }
     }
+    stall::start(port);
     let drain = Duration::from_secs(job.drain_seconds.into());
     let mut poisoned = false;
     for (index, asked) in (0..).zip(&job.scenarios) {

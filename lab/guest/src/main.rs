@@ -11,6 +11,7 @@ mod proc;
 mod rng;
 mod run;
 mod scenario;
+mod stall;
 mod stats;
 
 use std::io::Write;

@@ -7,6 +7,10 @@
 
 pub(crate) mod route;
 pub(crate) mod tree;
+pub(crate) mod child;
+pub(crate) mod label;
+pub(crate) mod mem;
+pub(crate) mod sched;
 
 use libc::{AT_FDCWD, c_int};
 use std::ffi::CStr;
@@ -72,7 +76,8 @@ fn checked(answer: c_int) -> Answer<c_int> {
     if answer < 0 { Err(errno()) } else { Ok(answer) }
 }
 
-fn done(answer: c_int) -> Answer<()> {
+/// Nothing, or the errno of a call that answered so.
+pub(crate) fn done(answer: c_int) -> Answer<()> {
     checked(answer).map(drop)
 }
 

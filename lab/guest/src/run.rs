@@ -14,6 +14,7 @@ use crate::proc;
 use crate::scenario::worker::{Shared, Slot, Worker};
 use crate::scenario::{Entry, Place};
 use end::Counts;
+pub(crate) use end::patiently;
 use lab_wire::{Ended, Event, Scenario};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -130,7 +131,6 @@ impl Run<'_> {
     /// operation for very long: whether it ever ends is what draining shows.
     fn watch(&self, parts: &[Arc<Shared>], begun: Instant) -> Ended {
         let time = Duration::from_secs(self.asked.seconds.into());
-        let patience = self.drain.max(PATIENCE);
         loop {
             let left = time.saturating_sub(begun.elapsed());
             if left.is_zero() {
@@ -146,7 +146,7 @@ impl Run<'_> {
                 ran_ms,
             });
             self.tell_seen(parts);
-            if let Some(op) = waiting_since(parts, patience) {
+            if let Some((op, patience)) = waiting_too_long(parts, self.drain.max(PATIENCE)) {
                 let text = format!("{op} has not ended for {patience:?}: the others are stopped");
                 self.port.note(text);
                 return Ended::Done;
@@ -251,12 +251,17 @@ fn start(parts: &[Arc<Shared>]) -> (Vec<JoinHandle<()>>, Result<(), String>) {
     (threads, Ok(()))
 }
 
-/// The operation of a thread that has been in it for longer than that.
-fn waiting_since(parts: &[Arc<Shared>], patience: Duration) -> Option<String> {
-    let limit = boot_ms().saturating_sub(patience.as_millis() as u64);
-    let (shared, slot) =
-        slots(parts).find(|(_, slot)| slot.in_step_since().is_some_and(|at| at < limit))?;
-    slot.step().map(|step| shared.stage.show(&step))
+/// The operation of a thread that has been in it for longer than its scenario, or else `usual`, has patience for.
+fn waiting_too_long(parts: &[Arc<Shared>], usual: Duration) -> Option<(String, Duration)> {
+    let now = boot_ms();
+    slots(parts).find_map(|(shared, slot)| {
+        let patience = shared.stage.patience().unwrap_or(usual);
+        let since = slot.in_step_since()?;
+        if now.saturating_sub(since) <= patience.as_millis() as u64 {
+            return None;
+        }
+        Some((shared.stage.show(&slot.step()?), patience))
+    })
 }
 
 fn slots(parts: &[Arc<Shared>]) -> impl Iterator<Item = (&Shared, &Slot)> {

@@ -113,7 +113,7 @@ pub const SCENARIOS: &[Known] = &[
             "prune_dcache_sb",
             "shrink_dentry_list",
         ],
-        filesystems: &["tmpfs", "xfs", "ext4"],
+        filesystems: &["xfs", "ext4"],
         usual: 2,
         defaults: defaults(6, 200_000, 4),
     },
@@ -129,7 +129,7 @@ pub const SCENARIOS: &[Known] = &[
         ],
         filesystems: &["tmpfs", "xfs", "ext4"],
         usual: 2,
-        defaults: defaults(8, 200, 4),
+        defaults: defaults(8, 64, 4),
     },
     Known {
         name: "nfs-open",

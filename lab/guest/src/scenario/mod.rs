@@ -5,10 +5,15 @@ pub(crate) mod caches;
 pub(crate) mod fault;
 mod lockref;
 mod misbehave;
+mod negative;
 pub(crate) mod place;
 mod rcu_walk;
 mod rename_web;
+mod press;
+mod proc_walk;
 pub(crate) mod rounds;
+mod rt_dirseq;
+mod shrink;
 pub(crate) mod step;
 pub(crate) mod storm;
 pub(crate) mod worker;
@@ -19,6 +24,7 @@ use crate::fs::mount::Refusal;
 use lab_wire::{Scenario, known};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use step::{Mix, OpInfo, Step};
 use worker::{Shared, Slot, Worker};
 
@@ -42,6 +48,12 @@ pub(crate) trait Stage: Send + Sync {
 
     /// How a step reads in a history, e.g. `rename d0/n3 d1/n4`.
     fn show(&self, step: &Step) -> String;
+
+    /// How long one of its steps may last before all are told to stop, where that is not as long as usual. It ends
+    /// the work early and is no finding: who does not stop then, is.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
 
     /// What must be so now that all workers have stopped and nothing is unmounted yet: violated oracles, each with
     /// what was seen.
@@ -120,6 +132,26 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         name: "nfs-unlink",
         ops: storm::SILLY,
         set_up: storm::set_up,
+    },
+    Entry {
+        name: "rt-dirseq",
+        ops: rt_dirseq::Op::INFO,
+        set_up: rt_dirseq::set_up,
+    },
+    Entry {
+        name: "shrink",
+        ops: shrink::Op::INFO,
+        set_up: shrink::set_up,
+    },
+    Entry {
+        name: "negative",
+        ops: negative::Op::INFO,
+        set_up: negative::set_up,
+    },
+    Entry {
+        name: "proc-walk",
+        ops: proc_walk::Op::INFO,
+        set_up: proc_walk::set_up,
     },
 ];
 
