@@ -5,6 +5,9 @@
 //! leaves RCU mode before the code under test is reached. So every name here is one component
 //! below a directory that stays open.
 
+pub(crate) mod handle;
+pub(crate) mod padded;
+
 use libc::{AT_FDCWD, c_int};
 use std::ffi::CStr;
 use std::fmt;

@@ -4,6 +4,7 @@
 pub(crate) mod caches;
 pub(crate) mod fault;
 mod misbehave;
+mod nfs_open;
 pub(crate) mod place;
 pub(crate) mod rounds;
 pub(crate) mod step;
@@ -97,6 +98,11 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         name: "lookup-storm",
         ops: storm::step::Op::INFO,
         set_up: storm::set_up,
+    },
+    Entry {
+        name: "nfs-open",
+        ops: nfs_open::Op::INFO,
+        set_up: nfs_open::set_up,
     },
     Entry {
         name: "nfs-unlink",
