@@ -7,9 +7,10 @@ use crate::init::loopback_up;
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -63,6 +64,26 @@ pub(crate) fn release_export() -> Result<(), String> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Unmounts a client. When it is the last mount, the client asks the server to forget it, and the server refuses, ten
+/// times with a second in between, while it keeps an open that the client never learnt of. So after a while the server
+/// is made to forget.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(crate) fn release_client(at: &Path) -> Result<(), String> {
+    let (done, waiting) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if waiting.recv_timeout(COURTESY) == Err(RecvTimeoutError::Timeout) {
+                revoke_all();
+            }
+        });
+        let result = unmount(at);
+        drop(done);
+        result
+    })
 }
 
 /// Makes the caches of exports and handles let go of their paths; that of handles closes nfsd's open files too.

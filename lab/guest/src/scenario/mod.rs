@@ -3,8 +3,10 @@
 
 pub(crate) mod caches;
 pub(crate) mod fault;
+mod handles;
 mod misbehave;
 mod nfs_open;
+mod nfs_unlink;
 pub(crate) mod place;
 pub(crate) mod rounds;
 pub(crate) mod step;
@@ -100,14 +102,19 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         set_up: storm::set_up,
     },
     Entry {
+        name: "handles",
+        ops: handles::Op::INFO,
+        set_up: handles::set_up,
+    },
+    Entry {
         name: "nfs-open",
         ops: nfs_open::Op::INFO,
         set_up: nfs_open::set_up,
     },
     Entry {
         name: "nfs-unlink",
-        ops: storm::SILLY,
-        set_up: storm::set_up,
+        ops: nfs_unlink::Op::INFO,
+        set_up: nfs_unlink::set_up,
     },
 ];
 

@@ -17,14 +17,16 @@ use super::worker::Worker;
 use super::{Number, Place, Stage};
 use crate::fs::mount::Refusal;
 use crate::ops;
-use crate::scenario::fault::{Fault, content, due};
+use crate::scenario::fault::{Fault, content, due, may};
+pub(crate) use act::{CONTESTED, keep};
 use act::{Owed, owed};
-use doors::Doors;
+use doors::{Doors, STRICT};
 use lab_wire::Scenario;
 use libc::{AT_REMOVEDIR, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_RDWR};
 pub(crate) use plan::Op;
 use plan::{Kind, Round, name_of};
-use std::os::fd::AsFd;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// State of the scenario.
@@ -87,7 +89,13 @@ impl Opens {
         let (stop, seed) = (&worker.shared.stop, worker.shared.asked.seed);
         while let Some(number) = self.begin.meet(stop) {
             let round = Round::new(seed, number, self.quiet);
-            self.step(worker, &round, round.first(worker.number));
+            if round.racing && worker.number == 0 {
+                // As long as the first of the others asks the server, so does this; then the name is made.
+                self.step(worker, &round, Op::RaceList);
+                self.step(worker, &round, Op::Make);
+            } else {
+                self.step(worker, &round, round.first(worker.number));
+            }
             if round.kind != Kind::Absent && self.live(worker, &round).is_none() {
                 return;
             }
@@ -99,7 +107,7 @@ impl Opens {
         let stop = &worker.shared.stop;
         let leads = worker.number == 0;
         self.looked.meet(stop)?;
-        if leads {
+        if leads && !round.racing {
             self.step(worker, round, Op::Make);
         }
         self.made.meet(stop)?;
@@ -121,6 +129,7 @@ impl Opens {
         let member = worker.number;
         let door = match op {
             Op::Make | Op::Remove => round.maker,
+            _ if round.racing && member == 0 => STRICT,
             _ => round.door(member),
         };
         let step = Step::new(op as u8, [door, round.dir, round.number, member]);
@@ -134,6 +143,8 @@ impl Opens {
             Op::FreshOpen => act::absent(dir, name.as_c(), O_RDONLY),
             Op::FreshList => act::absent(dir, name.as_c(), O_RDONLY | O_DIRECTORY),
             Op::FreshStat => act::not_there(dir, name.as_c()),
+            Op::RaceOpen => race(dir, name.as_c(), O_RDONLY),
+            Op::RaceList => race(dir, name.as_c(), O_RDONLY | O_DIRECTORY),
             Op::Make => self.make(round, member),
             Op::Remove => self.remove(round, member),
             Op::GoneStat => self.is_gone(round, door, member),
@@ -217,6 +228,12 @@ impl Opens {
             },
         )
     }
+}
+
+/// Opens a name while it is made.
+fn race(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<(), Fault> {
+    let answer = ops::open(dir, name, flags).map(drop);
+    answer.map_err(may("open of a name being made", CONTESTED))
 }
 
 /// What is written into a round's file.

@@ -23,6 +23,8 @@ operations! {
         FreshOpen "fresh-open" 0 "Opens the fresh name of a round, which is not there.",
         FreshList "fresh-list" 0 "Opens the fresh name of a round, which is not there, as a directory.",
         FreshStat "fresh-stat" 0 "Stats the fresh name of a round, which is not there.",
+        RaceOpen "race-open" 0 "Opens the fresh name of a round while it is made.",
+        RaceList "race-list" 0 "Opens it as a directory while it is made.",
         Make "make" 0 "Makes the fresh name of a round.",
         MadeOpen "made-open" 0 "Opens the fresh name of a round, which is there now.",
         MadeList "made-list" 0 "Opens the fresh name of a round, which is a directory now.",
@@ -55,6 +57,8 @@ pub(crate) struct Round {
     pub(crate) dir: u32,
     /// What becomes of the name.
     pub(crate) kind: Kind,
+    /// It is made while everybody looks, not after.
+    pub(crate) racing: bool,
     /// Through which door it is made and removed.
     pub(crate) maker: u32,
     seed: u64,
@@ -64,18 +68,28 @@ impl Round {
     /// The round of that number.
     pub(crate) fn new(seed: u64, number: u32, dirs: u32) -> Self {
         let mut rng = Rng::new(seed, LANE | u64::from(number));
-        // Each change of a directory ends the trust in its negative dentries, and two openers share none then: so
-        // most rounds change nothing.
-        let kind = match rng.below(16) {
-            0..12 => Kind::Absent,
-            12..14 => Kind::File,
-            _ => Kind::Directory,
+        // A change that a mount learns of ends the trust in its negative dentries: so many rounds change nothing.
+        // Where the name is made while openers wait for the first of them, they share a negative dentry of a name
+        // that is there.
+        let (kind, racing) = match rng.below(16) {
+            0..6 => (Kind::Absent, false),
+            6..10 => (Kind::Directory, true),
+            10..12 => (Kind::File, true),
+            12..14 => (Kind::File, false),
+            _ => (Kind::Directory, false),
         };
-        let maker = [USUAL, SERVER, SERVER, FRESH, STRICT][rng.below(5) as usize];
+        let maker = match rng.below(6) {
+            0..3 => SERVER,
+            _ if racing => SERVER,
+            3 => USUAL,
+            4 => FRESH,
+            _ => STRICT,
+        };
         Self {
             number,
             dir: rng.below(dirs),
             kind,
+            racing,
             maker,
             seed: rng.next(),
         }
@@ -99,6 +113,8 @@ impl Round {
     pub(crate) fn first(&self, member: u32) -> Op {
         let mut rng = Rng::new(self.seed, member.into());
         match rng.below(16) {
+            0..14 if self.racing => Op::RaceOpen,
+            _ if self.racing => Op::RaceList,
             0..11 => Op::FreshOpen,
             11..15 => Op::FreshList,
             _ => Op::FreshStat,
@@ -108,9 +124,11 @@ impl Round {
     /// What a member does once the name is made.
     pub(crate) fn second(&self, member: u32) -> Op {
         let mut rng = Rng::new(!self.seed, member.into());
-        match (rng.below(4), self.kind) {
-            (0..2, _) => Op::MadeOpen,
-            (2, Kind::Directory) => Op::MadeList,
+        match (rng.below(8), self.kind) {
+            // Opens ask the server anyway; what a mount believes of a name shows a stat.
+            _ if self.door(member) == FRESH => Op::MadeStat,
+            (0..6, _) => Op::MadeOpen,
+            (6, Kind::Directory) => Op::MadeList,
             _ => Op::MadeStat,
         }
     }
@@ -145,13 +163,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounds_are_planned_from_the_seed_and_mostly_leave_directories_alone() {
+    fn rounds_are_planned_from_the_seed_and_many_leave_directories_alone() {
         let rounds = |seed| -> Vec<Round> { (0..400).map(|n| Round::new(seed, n, 3)).collect() };
         assert_eq!(rounds(5), rounds(5));
         assert_ne!(rounds(5), rounds(6));
         let absent = rounds(5).iter().filter(|r| r.kind == Kind::Absent).count();
-        assert!((260..340).contains(&absent), "{absent}");
-        let opens = (0..400).filter(|n| rounds(5)[0].first(*n) == Op::FreshOpen);
+        assert!((110..190).contains(&absent), "{absent}");
+        let absent = rounds(5).into_iter().find(|r| r.kind == Kind::Absent);
+        let absent = absent.unwrap();
+        let opens = (0..400).filter(|n| absent.first(*n) == Op::FreshOpen);
         assert!((230..320).contains(&opens.count()));
         assert!(
             rounds(5)
