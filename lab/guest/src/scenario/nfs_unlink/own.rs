@@ -26,7 +26,7 @@ fn make(dir: BorrowedFd<'_>, name: &CStr, text: &[u8]) -> Answer<OwnedFd> {
 
 /// Unlinks an open file; it can be read until it is closed, and its name is gone at once.
 pub(crate) fn ghost(dir: BorrowedFd<'_>, worker: u32) -> Result<(), Fault> {
-    let name = Name::new("g", worker.into());
+    let name = Name::new("og", worker.into());
     let name = name.as_c();
     let file = make(dir, name, b"ghost").map_err(due(NOT_FREE, "create"))?;
     ops::unlink(dir, name, 0).map_err(due(LOST, "unlink"))?;
@@ -38,7 +38,7 @@ pub(crate) fn ghost(dir: BorrowedFd<'_>, worker: u32) -> Result<(), Fault> {
 
 /// Unlinks an open file and makes its name anew, before the old one is closed and after.
 pub(crate) fn again(dir: BorrowedFd<'_>, worker: u32) -> Result<(), Fault> {
-    let name = Name::new("a", worker.into());
+    let name = Name::new("oa", worker.into());
     let name = name.as_c();
     let old = make(dir, name, b"old").map_err(due(NOT_FREE, "create"))?;
     ops::unlink(dir, name, 0).map_err(due(LOST, "unlink"))?;
@@ -53,7 +53,10 @@ pub(crate) fn again(dir: BorrowedFd<'_>, worker: u32) -> Result<(), Fault> {
 
 /// Renames over an open file; it can be read, and the name shows the other one.
 pub(crate) fn over(dir: BorrowedFd<'_>, dir2: BorrowedFd<'_>, worker: u32) -> Result<(), Fault> {
-    let (old, new) = (Name::new("v", worker.into()), Name::new("w", worker.into()));
+    let (old, new) = (
+        Name::new("ov", worker.into()),
+        Name::new("ow", worker.into()),
+    );
     let (old, new) = (old.as_c(), new.as_c());
     let covered = make(dir2, new, b"covered").map_err(due(NOT_FREE, "create"))?;
     if let Err(errno) = make(dir, old, b"covers") {

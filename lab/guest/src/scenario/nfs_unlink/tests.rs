@@ -54,7 +54,7 @@ fn tampering_is_noticed() {
     let check = oracle(team::check(&stage.doors, &round(Kind::Over)));
     assert_eq!(check, "own name lost");
     let d1 = stage.doors.dir(USUAL, 1);
-    std::fs::write(stage.base.join("d1/g7"), "").unwrap();
+    std::fs::write(stage.base.join("d1/og7"), "").unwrap();
     assert_eq!(oracle(own::ghost(d1, 7)), "own name not free");
     std::fs::create_dir(stage.base.join("d1/inner")).unwrap();
     let silly = stage.base.join("d1/.nfs0001");
