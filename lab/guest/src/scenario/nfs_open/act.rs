@@ -11,7 +11,7 @@ use crate::ops::handle::node;
 use crate::ops::{self, errno_name};
 use crate::scenario::fault::{Fault, content, due, may, starved};
 use crate::scenario::step::Step;
-use libc::{AT_REMOVEDIR, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR};
+use libc::{AT_REMOVEDIR, O_CREAT, O_DIRECTORY, O_RDONLY, O_WRONLY};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -27,6 +27,9 @@ pub(crate) const CONTESTED: &[i32] = &[
     libc::EBUSY,
     libc::EPERM,
 ];
+/// How contested names are made. Who may read as well may get a delegation for writing, and 6.12's nfsd warns on its
+/// own account when that is recalled twice: for an open on the server's side, and for an unlink right after it.
+pub(crate) const CREATE: i32 = O_WRONLY | O_CREAT;
 /// How long a client may take to see what the server did, told again and again: far more than any cache lasts.
 const SEEN: Duration = Duration::from_secs(4);
 /// How often it is told in that time at least.
@@ -41,7 +44,7 @@ pub(crate) fn meddle(doors: &Doors, step: &Step) -> Result<(), Fault> {
     let answer = match Op::of(step.op) {
         Op::Open => ops::open(fd, first, O_RDONLY).map(drop),
         Op::List => ops::open(fd, first, O_RDONLY | O_DIRECTORY).map(drop),
-        Op::Create => ops::open(fd, first, O_RDWR | O_CREAT).map(drop),
+        Op::Create => ops::open(fd, first, CREATE).map(drop),
         Op::Stat => ops::stat(fd, first).map(drop),
         Op::Unlink => ops::unlink(fd, first, 0),
         Op::Rename => ops::rename((fd, first), (fd, second)),

@@ -18,7 +18,7 @@ use super::{Number, Place, Stage};
 use crate::fs::mount::Refusal;
 use crate::ops;
 use crate::scenario::fault::{Fault, content, due, may};
-pub(crate) use act::{CONTESTED, keep};
+pub(crate) use act::{CONTESTED, CREATE, keep};
 use act::{Owed, owed};
 use doors::{Doors, STRICT};
 use lab_wire::Scenario;

@@ -12,7 +12,7 @@ mod team;
 
 use super::fault::{Fault, may};
 use super::nfs_open::doors::{Doors, SERVER, USUAL};
-use super::nfs_open::{CONTESTED, keep};
+use super::nfs_open::{CONTESTED, CREATE, keep};
 use super::rounds::Rounds;
 use super::step::Step;
 use super::worker::Worker;
@@ -21,7 +21,7 @@ use crate::fs::mount::Refusal;
 use crate::ops;
 use crate::run::patiently;
 use lab_wire::Scenario;
-use libc::{O_CREAT, O_RDONLY, O_RDWR};
+use libc::O_RDONLY;
 pub(crate) use plan::Op;
 use plan::{Kind, Round, contested};
 use std::ffi::CString;
@@ -92,7 +92,7 @@ impl Unlinks {
         let (first, second) = (first.as_c(), second.as_c());
         let answer = match Op::of(step.op) {
             Op::Hold => ops::open(fd, first, O_RDONLY).map(|file| *kept = Some(file)),
-            Op::Create => ops::open(fd, first, O_RDWR | O_CREAT).map(|file| *kept = Some(file)),
+            Op::Create => ops::open(fd, first, CREATE).map(|file| *kept = Some(file)),
             Op::Stat => ops::stat(fd, first).map(drop),
             Op::Unlink => ops::unlink(fd, first, 0),
             Op::Rename => {

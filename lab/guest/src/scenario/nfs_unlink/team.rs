@@ -4,8 +4,8 @@
 use super::plan::{Kind, Round};
 use crate::ops::{self, Answer};
 use crate::scenario::fault::{Fault, content, due, gone, may};
-use crate::scenario::nfs_open::CONTESTED;
 use crate::scenario::nfs_open::doors::{Doors, SERVER, USUAL};
+use crate::scenario::nfs_open::{CONTESTED, CREATE};
 use libc::{O_CREAT, O_EXCL, O_RDONLY, O_RDWR};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -71,7 +71,7 @@ pub(crate) fn look(doors: &Doors, round: &Round, open: bool) -> Result<(), Fault
 /// Makes the name anew meanwhile, or opens it as it was.
 pub(crate) fn anew(doors: &Doors, round: &Round) -> Result<(), Fault> {
     let name = round.name();
-    let answer = ops::open(usual(doors, round), name.as_c(), O_RDWR | O_CREAT);
+    let answer = ops::open(usual(doors, round), name.as_c(), CREATE);
     answer
         .map(drop)
         .map_err(may("create of a name being removed", CONTESTED))
