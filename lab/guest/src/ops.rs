@@ -11,6 +11,8 @@ pub(crate) mod child;
 pub(crate) mod label;
 pub(crate) mod mem;
 pub(crate) mod sched;
+pub(crate) mod handle;
+pub(crate) mod padded;
 
 use libc::{AT_FDCWD, c_int};
 use std::ffi::CStr;

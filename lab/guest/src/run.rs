@@ -7,6 +7,8 @@
 mod end;
 mod tell;
 
+pub(crate) use end::patiently;
+
 use crate::fs::{self, Ready, mount::Refusal};
 use crate::init::boot_ms;
 use crate::port::Port;

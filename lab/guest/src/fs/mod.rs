@@ -131,6 +131,8 @@ impl Ready {
         while let Some(at) = self.mounts.first() {
             if at.as_path() == Path::new(nfs::EXPORT) {
                 nfs::server::release_export()?;
+            } else if self.server.is_some() {
+                nfs::server::release_client(at)?;
             } else {
                 unmount(at)?;
             }

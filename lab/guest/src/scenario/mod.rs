@@ -6,6 +6,10 @@ pub(crate) mod fault;
 mod lockref;
 mod misbehave;
 mod negative;
+mod handles;
+mod misbehave;
+mod nfs_open;
+mod nfs_unlink;
 pub(crate) mod place;
 mod rcu_walk;
 mod rename_web;
@@ -127,11 +131,19 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         name: "lockref",
         ops: lockref::Op::INFO,
         set_up: lockref::set_up,
+        name: "handles",
+        ops: handles::Op::INFO,
+        set_up: handles::set_up,
+    },
+    Entry {
+        name: "nfs-open",
+        ops: nfs_open::Op::INFO,
+        set_up: nfs_open::set_up,
     },
     Entry {
         name: "nfs-unlink",
-        ops: storm::SILLY,
-        set_up: storm::set_up,
+        ops: nfs_unlink::Op::INFO,
+        set_up: nfs_unlink::set_up,
     },
     Entry {
         name: "rt-dirseq",

@@ -8,81 +8,13 @@ mod rounds;
 pub(crate) mod step;
 
 use super::rounds::Rounds;
-use super::step::{Mix, OpInfo, Step};
+use super::step::{Mix, Step};
 use super::worker::Worker;
 use super::{Number, Place, Stage};
 use crate::fs::mount::Refusal;
 use arena::Arena;
 use lab_wire::Scenario;
 use step::Move;
-
-/// The storm's operations with the weights that make an NFS client rename what it may not unlink yet.
-pub(crate) const SILLY: &[OpInfo] = &[
-    OpInfo {
-        name: "open",
-        weight: 150,
-    },
-    OpInfo {
-        name: "list",
-        weight: 30,
-    },
-    OpInfo {
-        name: "create",
-        weight: 100,
-    },
-    OpInfo {
-        name: "stat",
-        weight: 120,
-    },
-    OpInfo {
-        name: "unlink",
-        weight: 120,
-    },
-    OpInfo {
-        name: "rename",
-        weight: 80,
-    },
-    OpInfo {
-        name: "link",
-        weight: 30,
-    },
-    OpInfo {
-        name: "readdir",
-        weight: 20,
-    },
-    OpInfo {
-        name: "mkdir",
-        weight: 20,
-    },
-    OpInfo {
-        name: "rmdir",
-        weight: 20,
-    },
-    OpInfo {
-        name: "keep",
-        weight: 20,
-    },
-    OpInfo {
-        name: "absent",
-        weight: 20,
-    },
-    OpInfo {
-        name: "own",
-        weight: 20,
-    },
-    OpInfo {
-        name: "ghost",
-        weight: 180,
-    },
-    OpInfo {
-        name: "over",
-        weight: 80,
-    },
-    OpInfo {
-        name: "drop",
-        weight: 2,
-    },
-];
 
 /// State of a storm.
 #[derive(Debug)]

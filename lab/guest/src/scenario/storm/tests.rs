@@ -1,18 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The storm on this host.
 
-use super::step::Op;
 use super::*;
 use crate::scenario::SCENARIOS;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-#[test]
-fn the_silly_mix_names_the_same_operations() {
-    let names = |ops: &[OpInfo]| ops.iter().map(|op| op.name).collect::<Vec<_>>();
-    assert_eq!(names(SILLY), names(Op::INFO));
-}
 
 #[test]
 fn it_blows_a_second_and_finds_nothing_wrong() {
