@@ -5,6 +5,8 @@
 //! leaves RCU mode before the code under test is reached. So every name here is one component
 //! below a directory that stays open.
 
+pub(crate) mod watch;
+
 use libc::{AT_FDCWD, c_int};
 use std::ffi::CStr;
 use std::fmt;

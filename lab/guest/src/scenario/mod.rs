@@ -3,6 +3,7 @@
 
 pub(crate) mod caches;
 pub(crate) mod fault;
+mod fsnotify;
 mod misbehave;
 pub(crate) mod place;
 pub(crate) mod rounds;
@@ -97,6 +98,11 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         name: "lookup-storm",
         ops: storm::step::Op::INFO,
         set_up: storm::set_up,
+    },
+    Entry {
+        name: "fsnotify",
+        ops: fsnotify::Op::INFO,
+        set_up: fsnotify::set_up,
     },
     Entry {
         name: "nfs-unlink",
