@@ -104,7 +104,7 @@ impl Crowd {
         let (dir, name) = (self.dir(it.dir), Name::new("n", it.name.into()));
         let (fd, name) = (dir.fd.as_fd(), name.as_c());
         let answer = match op {
-            Op::Watch => return self.watch(dir, it.how),
+            Op::Watch => return self.watch(dir, it),
             Op::WatchFile => return self.watch_file(dir, it),
             Op::Unwatch => return self.unwatch(dir),
             Op::Fan => return self.fan(dir, it),
@@ -137,20 +137,25 @@ impl Crowd {
     }
 
     /// Puts a watch on a directory, or changes it: what makes it ask for events of its children, or no longer.
-    fn watch(&self, dir: &Dir, how: u32) -> Result<(), Fault> {
+    /// The first directory gets watches for one event only, so that each of them begins anew.
+    fn watch(&self, dir: &Dir, it: Draw) -> Result<(), Fault> {
+        const ONCE: u32 = IN_CREATE | IN_OPEN | IN_ATTRIB | IN_ONESHOT;
         const MASKS: [u32; 8] = [
-            IN_CREATE | IN_OPEN | IN_ATTRIB | IN_ONESHOT,
-            IN_CREATE | IN_OPEN | IN_ATTRIB | IN_ONESHOT,
-            IN_CREATE | IN_OPEN | IN_ATTRIB | IN_ONESHOT,
+            ONCE,
+            ONCE,
+            ONCE,
             IN_CREATE,
             libc::IN_ALL_EVENTS,
             IN_OPEN | IN_EXCL_UNLINK,
             libc::IN_DELETE | IN_ATTRIB | IN_MASK_ADD,
             libc::IN_MOVE | libc::IN_MOVE_SELF,
         ];
-        let side = dir.side(how & 8 != 0);
+        let side = dir.side(it.how & 8 != 0);
         watch::go_to(side).map_err(due("directory lost", "fchdir"))?;
-        let mask = MASKS[how as usize % MASKS.len()];
+        let mask = match it.dir {
+            0 => ONCE,
+            _ => MASKS[it.how as usize % MASKS.len()],
+        };
         let number = watch::add_watch(self.inotify.as_fd(), c".", mask)
             .map_err(may("inotify_add_watch", &[]))?;
         dir.last.store(number, Ordering::Relaxed);

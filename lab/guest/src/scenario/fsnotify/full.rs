@@ -17,13 +17,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Tries in each directory.
-const TRIES: u32 = 6;
+const TRIES: u32 = 8;
 /// Children made in one step.
 const BATCH: u32 = 256;
 /// A touch is too slow if it takes this, nanoseconds, and [`TIMES`] as long as in a small directory.
-const FLOOR: u64 = 8_000_000;
+const FLOOR: u64 = 400_000;
 /// See [`FLOOR`].
-const TIMES: u64 = 50;
+const TIMES: u64 = 16;
 /// The child that is touched.
 const CHILD: &CStr = c"child";
 

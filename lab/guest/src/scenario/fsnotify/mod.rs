@@ -70,6 +70,8 @@ operations! {
 
 /// Threads that have directories of their own; more only join the crowd.
 const OWNERS: u32 = 64;
+/// Draws until a thread of the crowd takes what is not for it.
+const TRIES: u32 = 16;
 
 /// State of the scenario.
 #[derive(Debug)]
@@ -193,6 +195,13 @@ impl Watching {
     /// A step as the seed wants it; what is not possible here is another.
     fn plan(&self, worker: &mut Worker<'_>) -> (Op, Draw) {
         let mut op = Op::of(worker.pick());
+        // Sequences take long: half of the threads leave them to the others, so that the crowd stays busy.
+        for _ in 0..TRIES {
+            if worker.number % 2 == 0 || (op as u8) < Op::Life as u8 {
+                break;
+            }
+            op = Op::of(worker.pick());
+        }
         let local = self.server.is_none();
         let possible = match op {
             Op::Exchange | Op::Excluded | Op::Unmount => local,
@@ -203,12 +212,17 @@ impl Watching {
         if !possible {
             op = Op::Life;
         }
-        let rng = &mut worker.rng;
+        let (rng, dirs) = (&mut worker.rng, worker.shared.asked.dirs);
+        // The first directory is left to inotify: a lasting mark would keep it from ever being unwatched.
+        let free = match op {
+            Op::Fan | Op::Dnotify if dirs > 1 => 1,
+            _ => 0,
+        };
         let it = Draw {
-            dir: rng.below(worker.shared.asked.dirs),
+            dir: free + rng.below(dirs - free),
             name: rng.below(crowd::NAMES),
             how: rng.next() as u32,
-            other: rng.below(worker.shared.asked.dirs),
+            other: rng.below(dirs),
         };
         (op, it)
     }
@@ -263,6 +277,10 @@ impl Stage for Watching {
             return;
         }
         let mut life = self.begin(worker.number);
+        if worker.number == 0 {
+            // Filling takes longest, so it comes first.
+            self.full.turn(worker, self.memory);
+        }
         while !worker.stopped() {
             let (op, it) = self.plan(worker);
             let step = Step::new(op as u8, args(it));
