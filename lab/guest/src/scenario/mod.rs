@@ -2,6 +2,7 @@
 //! The table of scenarios, and what each of them has to bring.
 
 pub(crate) mod caches;
+mod ci_lookup;
 pub(crate) mod fault;
 mod fsnotify;
 mod misbehave;
@@ -98,6 +99,11 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         name: "lookup-storm",
         ops: storm::step::Op::INFO,
         set_up: storm::set_up,
+    },
+    Entry {
+        name: "ci-lookup",
+        ops: ci_lookup::Op::INFO,
+        set_up: ci_lookup::set_up,
     },
     Entry {
         name: "fsnotify",
