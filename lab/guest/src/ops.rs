@@ -13,6 +13,7 @@ pub(crate) mod mem;
 pub(crate) mod sched;
 pub(crate) mod handle;
 pub(crate) mod padded;
+pub(crate) mod watch;
 
 use libc::{AT_FDCWD, c_int};
 use std::ffi::CStr;

@@ -186,7 +186,7 @@ pub const SCENARIOS: &[Known] = &[
         ],
         filesystems: &["tmpfs", "xfs", "nfs4.2", "ext4"],
         usual: 3,
-        defaults: defaults(8, 1_000, 2),
+        defaults: defaults(8, 20_000, 2),
     },
     Known {
         name: "ci-lookup",

@@ -2,8 +2,10 @@
 //! The table of scenarios, and what each of them has to bring.
 
 pub(crate) mod caches;
+mod ci_lookup;
 pub(crate) mod fault;
 mod lockref;
+mod fsnotify;
 mod misbehave;
 mod negative;
 mod handles;
@@ -139,6 +141,14 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         name: "nfs-open",
         ops: nfs_open::Op::INFO,
         set_up: nfs_open::set_up,
+        name: "ci-lookup",
+        ops: ci_lookup::Op::INFO,
+        set_up: ci_lookup::set_up,
+    },
+    Entry {
+        name: "fsnotify",
+        ops: fsnotify::Op::INFO,
+        set_up: fsnotify::set_up,
     },
     Entry {
         name: "nfs-unlink",
