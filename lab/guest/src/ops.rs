@@ -5,14 +5,14 @@
 //! leaves RCU mode before the code under test is reached. So every name here is one component
 //! below a directory that stays open.
 
-pub(crate) mod route;
-pub(crate) mod tree;
 pub(crate) mod child;
+pub(crate) mod handle;
 pub(crate) mod label;
 pub(crate) mod mem;
-pub(crate) mod sched;
-pub(crate) mod handle;
 pub(crate) mod padded;
+pub(crate) mod route;
+pub(crate) mod sched;
+pub(crate) mod tree;
 pub(crate) mod watch;
 
 use libc::{AT_FDCWD, c_int};

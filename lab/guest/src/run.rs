@@ -16,7 +16,6 @@ use crate::proc;
 use crate::scenario::worker::{Shared, Slot, Worker};
 use crate::scenario::{Entry, Place};
 use end::Counts;
-pub(crate) use end::patiently;
 use lab_wire::{Ended, Event, Scenario};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};

@@ -4,19 +4,18 @@
 pub(crate) mod caches;
 mod ci_lookup;
 pub(crate) mod fault;
-mod lockref;
 mod fsnotify;
+mod handles;
+mod lockref;
 mod misbehave;
 mod negative;
-mod handles;
-mod misbehave;
 mod nfs_open;
 mod nfs_unlink;
 pub(crate) mod place;
-mod rcu_walk;
-mod rename_web;
 mod press;
 mod proc_walk;
+mod rcu_walk;
+mod rename_web;
 pub(crate) mod rounds;
 mod rt_dirseq;
 mod shrink;
@@ -133,6 +132,8 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         name: "lockref",
         ops: lockref::Op::INFO,
         set_up: lockref::set_up,
+    },
+    Entry {
         name: "handles",
         ops: handles::Op::INFO,
         set_up: handles::set_up,
@@ -141,6 +142,8 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         name: "nfs-open",
         ops: nfs_open::Op::INFO,
         set_up: nfs_open::set_up,
+    },
+    Entry {
         name: "ci-lookup",
         ops: ci_lookup::Op::INFO,
         set_up: ci_lookup::set_up,
