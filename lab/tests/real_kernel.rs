@@ -9,6 +9,7 @@
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Seconds of each scenario: enough for the example, whose bug shows at the first exec.
@@ -82,8 +83,12 @@ fn until_first_boot(ran: &Ran, begun: std::time::SystemTime) -> Duration {
     first.duration_since(begun).unwrap()
 }
 
+/// One test at a time: each wants the whole machine.
+static MACHINE: Mutex<()> = Mutex::new(());
+
 #[test]
 fn the_example_is_judged_rightly() {
+    let _alone = MACHINE.lock();
     let results = tempfile::tempdir().unwrap();
 
     let v1 = run("patches/dcache-wakeup/v1", results.path());
@@ -125,4 +130,28 @@ fn the_example_is_judged_rightly() {
         builds.clone().all(|l| l.contains(r#""reused":true"#)),
         "{ledger}"
     );
+}
+
+/// Seeded bugs of three kinds: a console report, a thread that never ends, a wrong answer.
+const BUGS: &str = "rcu-walk-dput,lookup-wait-lost,unlink-keeps-hashed";
+
+#[test]
+fn seeded_bugs_are_found_and_the_clean_kernel_is_quiet() {
+    let _alone = MACHINE.lock();
+    let results = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_lab"))
+        .args(["score", "--profile", "rt", "--bug", BUGS, "--json"])
+        .args(["--clean-seconds", "2", "--seed", "7", "--results"])
+        .arg(results.path())
+        .current_dir(top())
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let told: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+    let (summary, clean) = (&told["summary"], &told["score"]["clean"]);
+    assert_eq!(summary["found"], 3, "{told:#}");
+    assert_eq!(summary["false_findings"], 0, "{clean:#}");
+    assert_eq!(clean[0]["trouble"], serde_json::json!([]), "{clean:#}");
+    assert_eq!(output.status.code(), Some(0));
 }
