@@ -180,11 +180,19 @@ pub(crate) fn read_at_0(file: BorrowedFd<'_>, into: &mut [u8]) -> Answer<usize> 
 }
 
 /// Reads a whole directory by getdents64(2) on a descriptor of its own and shows each name.
-pub(crate) fn read_dir(dir: BorrowedFd<'_>, mut entry: impl FnMut(&CStr)) -> Answer<()> {
+pub(crate) fn read_dir(dir: BorrowedFd<'_>, entry: impl FnMut(&CStr)) -> Answer<()> {
+    read_dir_in(dir, &mut [0; 4096], entry)
+}
+
+/// The same in pieces of the buffer's size, which must hold the longest name, 280 bytes.
+pub(crate) fn read_dir_in(
+    dir: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    mut entry: impl FnMut(&CStr),
+) -> Answer<()> {
     // Offset of d_name in struct linux_dirent64.
     const NAME: usize = 19;
     let own = open(dir, c".", libc::O_RDONLY | libc::O_DIRECTORY)?;
-    let mut buffer = [0u8; 4096];
     loop {
         // SAFETY: the buffer is valid for its length.
         let got = unsafe {

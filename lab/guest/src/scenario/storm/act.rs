@@ -6,6 +6,7 @@ use super::step::{Move, Op};
 use crate::ops::{self, Name, errno_name};
 use crate::scenario::fault::{Fault, content, due, gone, starved};
 use libc::{O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_RDWR};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Does one step of a worker.
@@ -23,12 +24,14 @@ pub(crate) fn act(arena: &Arena, worker: u32, it: &Move) -> Result<(), Fault> {
         Op::Link => ops::link(from, to),
         Op::Mkdir => ops::mkdir(from.0, from.1),
         Op::Rmdir => ops::unlink(from.0, from.1, libc::AT_REMOVEDIR),
-        Op::Readdir => return read_dir(arena, dir),
+        Op::Readdir => return read_dir(arena, dir, it.name),
         Op::Keep => return keep(dir),
         Op::Absent => return absent(dir),
         Op::Own => return own(dir.fd(), dir2.fd(), worker),
         Op::Ghost => return ghost(arena, dir.fd(), worker),
         Op::Over => return over(dir.fd(), dir2.fd(), worker),
+        Op::TooLong => return too_long(dir, it.name % 2 == 0),
+        Op::Forget => return forget(dir, from.1),
         Op::Drop => return drop_caches(arena),
     };
     answer.map_err(|errno| judged(it.op, errno, arena.remote))
@@ -42,12 +45,33 @@ fn judged(op: Op, errno: i32, remote: bool) -> Fault {
     Fault::wrong("unexpected errno", errno_name(errno))
 }
 
-/// Removes what a past round left of its fresh name, in whichever form.
-pub(crate) fn forget(arena: &Arena, dir: u32, round: u32) {
-    let (dir, name) = (arena.dir(dir).fd(), Name::new("f", round.into()));
-    if ops::unlink(dir, name.as_c(), 0) == Err(libc::EISDIR) {
-        // Another thread may have been first; then there is nothing to do.
-        let _ = ops::unlink(dir, name.as_c(), libc::AT_REMOVEDIR);
+/// Removes what a past round left of its fresh name, in whichever form. Nobody else uses that name any more, so it
+/// is gone then, for whoever looks: had two dentries of it been hashed, the other one would be found.
+fn forget(dir: &Dir, name: &CStr) -> Result<(), Fault> {
+    const BACK: &str = "forgotten name is back";
+    // Held open, its dentry is not turned into a negative one, which would hide another.
+    let held = ops::open(dir.fd(), name, libc::O_PATH | libc::O_NOFOLLOW);
+    let unlinked = match ops::unlink(dir.fd(), name, 0) {
+        Err(libc::EISDIR) => ops::unlink(dir.fd(), name, libc::AT_REMOVEDIR),
+        answer => answer,
+    };
+    drop(held);
+    match unlinked {
+        Ok(()) | Err(libc::ENOENT) => gone(dir.fd(), name, BACK),
+        Err(errno) => Err(due(BACK, "unlink")(errno)),
+    }
+}
+
+/// No lookup of a name over NAME_MAX may leave anything behind.
+fn too_long(dir: &Dir, create: bool) -> Result<(), Fault> {
+    let mut bytes = [b'l'; 257];
+    bytes[256] = 0;
+    let name = CStr::from_bytes_until_nul(&bytes).unwrap_or(c"l");
+    let flags = if create { O_RDWR | O_CREAT } else { O_RDONLY };
+    match ops::open(dir.fd(), name, flags) {
+        Err(libc::ENAMETOOLONG) => Err(Fault::Answer(libc::ENAMETOOLONG)),
+        Err(errno) => Err(due("name too long is taken", "open")(errno)),
+        Ok(_) => Err(Fault::wrong("name too long is taken", "open succeeded")),
     }
 }
 
@@ -65,9 +89,7 @@ fn allowed(op: Op, errno: i32, remote: bool) -> bool {
         Op::Link => &[ENOENT, EEXIST, EPERM, EMLINK],
         Op::Mkdir => &[EEXIST],
         Op::Rmdir => &[ENOENT, ENOTDIR, ENOTEMPTY],
-        Op::Readdir | Op::Keep | Op::Absent | Op::Own | Op::Ghost | Op::Over | Op::Drop => {
-            return false;
-        }
+        _ => return false,
     };
     const REMOTE: &[i32] = &[
         ENOENT, EEXIST, ENOTDIR, EISDIR, ENOTEMPTY, ESTALE, EBUSY, EPERM,
@@ -75,9 +97,12 @@ fn allowed(op: Op, errno: i32, remote: bool) -> bool {
     expected.contains(&errno) || remote && REMOTE.contains(&errno)
 }
 
-fn read_dir(arena: &Arena, dir: &Dir) -> Result<(), Fault> {
+/// The buffer's size decides where the kernel stops and goes on later, while others change the directory.
+fn read_dir(arena: &Arena, dir: &Dir, choice: u32) -> Result<(), Fault> {
     let (mut keeps, mut absents) = (0, 0);
-    ops::read_dir(dir.fd(), |name| {
+    let mut buffer = [0; 4096];
+    let size = [320, 640, 4096][choice as usize % 3];
+    ops::read_dir_in(dir.fd(), &mut buffer[..size], |name| {
         keeps += u32::from(name == KEEP);
         absents += u32::from(name == ABSENT);
     })

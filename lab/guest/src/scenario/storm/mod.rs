@@ -69,8 +69,7 @@ impl Storm {
                 self.act(worker, it);
             }
             if worker.number == 0 && round > 0 {
-                let dir = rounds::dir_of(seed, round - 1, dirs);
-                act::forget(&self.arena, dir, round - 1);
+                self.act(worker, rounds::forget(seed, round - 1, dirs));
             }
         }
     }

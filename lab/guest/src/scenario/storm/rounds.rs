@@ -8,9 +8,17 @@ use crate::scenario::step::Mix;
 /// Keeps the random stream of rounds apart from that of the storms.
 const LANE: u64 = 1 << 63;
 
-/// The directory of a round's fresh name.
-pub(crate) fn dir_of(seed: u64, round: u32, dirs: u32) -> u32 {
-    Rng::new(seed, LANE | u64::from(round)).below(dirs)
+/// The step that takes a past round's fresh name away.
+pub(crate) fn forget(seed: u64, round: u32, dirs: u32) -> Move {
+    let dir = Rng::new(seed, LANE | u64::from(round)).below(dirs);
+    Move {
+        op: Op::Forget,
+        dir,
+        dir2: dir,
+        name: 0,
+        name2: 0,
+        fresh: Some(round),
+    }
 }
 
 /// What one of the team does in a round: first a lookup of the fresh name, then something of the mix.

@@ -24,6 +24,8 @@ operations! {
         Own "own" 20 "Makes, renames and removes a name that only this thread uses.",
         Ghost "ghost" 20 "Unlinks an open file of its own, then stats and reads it.",
         Over "over" 10 "Renames over an open file of its own, then reads both.",
+        TooLong "too-long" 5 "Opens and makes a name longer than any may be, which fails half-way through the lookup.",
+        Forget "forget" 0 "Unlinks the fresh name of the round before while it is open; it must be gone then.",
         Drop "drop" 1 "Drops dentries and inodes by /proc/sys/vm/drop_caches.",
     }
 }
@@ -102,7 +104,7 @@ impl fmt::Display for Move {
                 let (a, b) = (self.first(), self.second());
                 write!(f, "{} d{dir}/{a} d{dir2}/{b}", op.name())
             }
-            Op::Readdir | Op::Keep | Op::Absent | Op::Own | Op::Ghost | Op::Over => {
+            Op::Readdir | Op::Keep | Op::Absent | Op::Own | Op::Ghost | Op::Over | Op::TooLong => {
                 write!(f, "{} d{dir}", op.name())
             }
             Op::Drop => f.write_str(op.name()),
