@@ -4,6 +4,7 @@
 pub(crate) mod caches;
 pub(crate) mod fault;
 mod misbehave;
+mod mixed;
 mod negative;
 pub(crate) mod place;
 mod press;
@@ -135,6 +136,11 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         ops: proc_walk::Op::INFO,
         set_up: proc_walk::set_up,
     },
+    Entry {
+        name: mixed::NAME,
+        ops: mixed::PARTS,
+        set_up: mixed::set_up,
+    },
 ];
 
 /// The table as text, for somebody who starts the agent by hand.
@@ -199,13 +205,16 @@ impl Entry {
     /// The scenario's parts, ready to begin: one, for all that are no mixture.
     ///
     /// # Errors
-    /// As [`Entry::share`].
+    /// As [`Entry::share`], of any part.
     pub(crate) fn parts(
         &'static self,
         asked: &Scenario,
         place: &Place,
         stop: &Arc<AtomicBool>,
     ) -> Result<Vec<Arc<Shared>>, Refusal> {
+        if self.name == mixed::NAME {
+            return mixed::parts(asked, place, stop);
+        }
         Ok(vec![self.share(asked, place, stop)?])
     }
 
