@@ -13,7 +13,7 @@ use lab_wire::Event;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// More urgent than the threads that speak with the lab.
@@ -24,14 +24,18 @@ const SLEEP: Duration = Duration::from_millis(20);
 const GAP: u64 = 100;
 /// Between two readings of the kernel's count, milliseconds: it formats every CPU's line.
 const READING: u64 = 200;
-/// Gaps told in a job.
+/// Gaps told in a job in which the kernel was at work.
 const TOLD: u32 = 50;
+/// Gaps told that are the host's; after those, only much longer ones.
+const TOLD_HOST: u32 = 20;
+/// The kernel's count is shown in steps of this, milliseconds: so much may be of another time.
+const ROUNDING: u64 = 10;
 /// Where the kernel counts.
 const STAT: &str = "/proc/stat";
 
 /// Starts a monitor on each CPU, for as long as the agent lives.
 pub(crate) fn start(port: &Port) {
-    let told = Arc::new(AtomicU32::new(0));
+    let told = Arc::new(Told::default());
     for cpu in 0..sched::cpus() {
         let (port_of_it, told) = (port.clone(), Arc::clone(&told));
         let thread = std::thread::Builder::new()
@@ -45,6 +49,29 @@ pub(crate) fn start(port: &Port) {
         if let Err(error) = started {
             port.note(format!("CPU {cpu} has no stall monitor: {error}"));
         }
+    }
+}
+
+/// What was told by all monitors. A busy host makes gaps without end: they must not use up the room for others.
+#[derive(Debug, Default)]
+struct Told {
+    kernel: AtomicU32,
+    host: AtomicU32,
+    longest: AtomicU64,
+}
+
+impl Told {
+    /// Whether this gap is worth telling; counts it then.
+    fn takes(&self, gap_ms: u64, worked_ms: u64) -> bool {
+        if 2 * worked_ms > gap_ms {
+            return self.kernel.fetch_add(1, Ordering::Relaxed) < TOLD;
+        }
+        let longest = self.longest.load(Ordering::Relaxed);
+        if self.host.fetch_add(1, Ordering::Relaxed) >= TOLD_HOST && gap_ms < 2 * longest {
+            return false;
+        }
+        self.longest.fetch_max(gap_ms, Ordering::Relaxed);
+        true
     }
 }
 
@@ -70,20 +97,21 @@ impl Monitor {
         Some(monitor)
     }
 
-    fn watch(mut self, port: &Port, told: &AtomicU32) {
+    fn watch(mut self, port: &Port, told: &Told) {
         let mut last = boot_ms();
         loop {
             std::thread::sleep(SLEEP);
             let now = boot_ms();
             let gap_ms = now.saturating_sub(last + SLEEP.as_millis() as u64);
-            if gap_ms >= GAP && told.load(Ordering::Relaxed) < TOLD {
+            if gap_ms >= GAP {
                 let worked_ms = self.worked_in(gap_ms);
-                told.fetch_add(1, Ordering::Relaxed);
-                port.tell(Event::Stall {
-                    cpu: self.cpu as u32,
-                    gap_ms,
-                    worked_ms,
-                });
+                if told.takes(gap_ms, worked_ms) {
+                    port.tell(Event::Stall {
+                        cpu: self.cpu as u32,
+                        gap_ms,
+                        worked_ms,
+                    });
+                }
             } else if now.saturating_sub(self.read.0) >= READING {
                 self.read = (now, self.worked());
             }
@@ -100,7 +128,7 @@ impl Monitor {
         let (Some(then), Some(now)) = (before.1, self.read.1) else {
             return 0;
         };
-        let earlier = self.read.0.saturating_sub(before.0 + gap_ms);
+        let earlier = self.read.0.saturating_sub(before.0 + gap_ms) + ROUNDING;
         now.saturating_sub(then).saturating_sub(earlier).min(gap_ms)
     }
 
@@ -139,6 +167,16 @@ mod tests {
         assert_eq!(worked(text, 1), Some(630));
         assert_eq!(worked(text, 2), None);
         assert_eq!(worked("cpu0 1 2\n", 0), None);
+    }
+
+    #[test]
+    fn gaps_of_the_host_leave_room_for_those_of_the_kernel() {
+        let told = Told::default();
+        let host = (0..1_000).filter(|_| told.takes(300, 10)).count();
+        assert_eq!(host, TOLD_HOST as usize);
+        assert!(told.takes(600, 10) && !told.takes(700, 10));
+        let kernel = (0..1_000).filter(|_| told.takes(300, 290)).count();
+        assert_eq!(kernel, TOLD as usize);
     }
 
     #[test]

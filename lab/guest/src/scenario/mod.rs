@@ -8,6 +8,7 @@ mod fsnotify;
 mod handles;
 mod lockref;
 mod misbehave;
+mod mixed;
 mod negative;
 mod nfs_open;
 mod nfs_unlink;
@@ -178,6 +179,11 @@ pub(crate) const SCENARIOS: &[Entry] = &[
         ops: proc_walk::Op::INFO,
         set_up: proc_walk::set_up,
     },
+    Entry {
+        name: mixed::NAME,
+        ops: mixed::PARTS,
+        set_up: mixed::set_up,
+    },
 ];
 
 /// The table as text, for somebody who starts the agent by hand.
@@ -242,13 +248,16 @@ impl Entry {
     /// The scenario's parts, ready to begin: one, for all that are no mixture.
     ///
     /// # Errors
-    /// As [`Entry::share`].
+    /// As [`Entry::share`], of any part.
     pub(crate) fn parts(
         &'static self,
         asked: &Scenario,
         place: &Place,
         stop: &Arc<AtomicBool>,
     ) -> Result<Vec<Arc<Shared>>, Refusal> {
+        if self.name == mixed::NAME {
+            return mixed::parts(asked, place, stop);
+        }
         Ok(vec![self.share(asked, place, stop)?])
     }
 

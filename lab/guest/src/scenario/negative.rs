@@ -65,7 +65,8 @@ pub(crate) fn set_up(place: &Place, asked: &Scenario) -> Result<Box<dyn Stage>, 
     let fits = proc::available_kib().map_or(u64::MAX, |kib| kib * 1024 / 4 / DENTRY);
     let names = u64::from(asked.names).min(fits) as u32 / asked.dirs;
     Ok(Box::new(Negative {
-        audit: Audit::begin(caches.as_ref()),
+        // Beside others no moment is quiet.
+        audit: Audit::begin(caches.as_ref().filter(|_| place.alone)),
         arena,
         names: names.max(asked.threads),
         threads: asked.threads,

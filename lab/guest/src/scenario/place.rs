@@ -15,6 +15,8 @@ pub(crate) struct Place {
     pub(crate) remote: bool,
     /// The same folder as the server of a network filesystem sees it.
     pub(crate) server: Option<PathBuf>,
+    /// No other scenario works at the same time, so what the kernel counts for the whole machine tells something.
+    pub(crate) alone: bool,
 }
 
 impl Place {
@@ -36,6 +38,19 @@ impl Place {
             fs: fs.to_owned(),
             remote: server.is_some(),
             server: server.map(|server| server.join(name)),
+            alone: true,
+        })
+    }
+
+    /// A folder in this one, for a scenario that works beside others.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(crate) fn part(&self, name: &str) -> Result<Self, Refusal> {
+        let made = Self::make(&self.fs, &self.base, self.server.as_deref(), name)?;
+        Ok(Self {
+            alone: false,
+            ..made
         })
     }
 
@@ -47,6 +62,7 @@ impl Place {
             fs: "tmpfs".into(),
             remote: false,
             server: None,
+            alone: true,
         }
     }
 }

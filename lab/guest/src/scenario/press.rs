@@ -83,8 +83,11 @@ impl Press {
 
 impl Drop for Press {
     fn drop(&mut self) {
-        // It was written before; if it cannot be any more, the kernel only reclaims too early.
-        let _ = std::fs::write(SCALE, self.before.trim_end());
+        // Of several at once, the first knows what there was before.
+        if self.before.trim_end() != EARLY {
+            // It was written before; if it cannot be any more, the kernel only reclaims too early.
+            let _ = std::fs::write(SCALE, self.before.trim_end());
+        }
     }
 }
 

@@ -103,33 +103,45 @@ impl Mix {
     /// # Errors
     /// Names an unknown operation, and refuses a mix of nothing.
     pub(crate) fn new(asked: &BTreeMap<String, u32>, ops: &[OpInfo]) -> Result<Self, String> {
-        let mut weights: Vec<(u8, u32)> = Vec::new();
+        let mut sum = 0u32;
+        let mut sums = Vec::new();
+        for (name, weight) in Self::weights(asked, ops)? {
+            sum = sum
+                .checked_add(weight)
+                .ok_or("the weights of the mix overflow")?;
+            let place = ops.iter().position(|op| op.name == name).unwrap_or(0);
+            sums.push((sum, place as u8));
+        }
+        if sums.is_empty() {
+            return Err("every weight of the mix is 0".into());
+        }
+        Ok(Self { sums })
+    }
+
+    /// The names that a mix asks for, or those of the table if it asks for none, each with a weight above 0.
+    ///
+    /// # Errors
+    /// Names an unknown operation.
+    pub(crate) fn weights(
+        asked: &BTreeMap<String, u32>,
+        ops: &[OpInfo],
+    ) -> Result<Vec<(&'static str, u32)>, String> {
+        let mut weights: Vec<(&'static str, u32)> = Vec::new();
         for (name, weight) in asked {
-            let place = ops.iter().position(|op| op.name == name);
-            let place = place.ok_or_else(|| {
+            let op = ops.iter().find(|op| op.name == name).ok_or_else(|| {
                 let known: Vec<_> = ops.iter().map(|op| op.name).collect();
                 format!(
                     "mix names an unknown operation «{name}»; known: {}",
                     known.join(" ")
                 )
             })?;
-            weights.push((place as u8, *weight));
+            weights.push((op.name, *weight));
         }
         if asked.is_empty() {
-            weights = (0..).zip(ops.iter().map(|op| op.weight)).collect();
+            weights = ops.iter().map(|op| (op.name, op.weight)).collect();
         }
-        let mut sum = 0u32;
-        let mut sums = Vec::new();
-        for (op, weight) in weights.into_iter().filter(|(_, weight)| *weight > 0) {
-            sum = sum
-                .checked_add(weight)
-                .ok_or("the weights of the mix overflow")?;
-            sums.push((sum, op));
-        }
-        if sums.is_empty() {
-            return Err("every weight of the mix is 0".into());
-        }
-        Ok(Self { sums })
+        weights.retain(|(_, weight)| *weight > 0);
+        Ok(weights)
     }
 
     /// A mix of given weights, of which one at least is not 0.

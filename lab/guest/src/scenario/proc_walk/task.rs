@@ -16,7 +16,7 @@ const LOOKS: u32 = 20;
 pub(super) fn child(root: BorrowedFd<'_>, salt: u32, show: impl Fn(i32)) -> Result<(), Fault> {
     const LOST: &str = "a child that was not reaped is not found";
     // No memory or no number left is nobody's fault.
-    let child = Child::start(salt % 2 == 0).map_err(Fault::Answer)?;
+    let child = Child::start(salt.is_multiple_of(2)).map_err(Fault::Answer)?;
     let name = Name::new("", child.pid as u64);
     show(child.pid);
     let folder = ops::open(root, name.as_c(), O_RDONLY | O_DIRECTORY).map_err(due(LOST, "open"));

@@ -101,7 +101,7 @@ pub(super) fn hollow(dir: BorrowedFd<'_>, name: Name, salt: u32) -> Result<(), F
     let at = ops::open(dir, name.as_c(), O_RDONLY | O_DIRECTORY).map_err(due(MADE, "open"))?;
     let looked = (0..ABSENT).try_for_each(|n| absent(fd(&at), n.wrapping_add(salt)));
     // Half of them are removed while they are open.
-    let held = (salt % 2 == 0).then_some(at);
+    let held = salt.is_multiple_of(2).then_some(at);
     ops::unlink(dir, name.as_c(), AT_REMOVEDIR).map_err(due(MADE, "rmdir"))?;
     gone(dir, name.as_c(), "removed folder still there")?;
     if let Some(at) = held {
