@@ -197,7 +197,7 @@ impl Watching {
         let mut op = Op::of(worker.pick());
         // Sequences take long: half of the threads leave them to the others, so that the crowd stays busy.
         for _ in 0..TRIES {
-            if worker.number % 2 == 0 || (op as u8) < Op::Life as u8 {
+            if worker.number.is_multiple_of(2) || (op as u8) < Op::Life as u8 {
                 break;
             }
             op = Op::of(worker.pick());

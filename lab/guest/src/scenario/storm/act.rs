@@ -30,7 +30,7 @@ pub(crate) fn act(arena: &Arena, worker: u32, it: &Move) -> Result<(), Fault> {
         Op::Own => return own(dir.fd(), dir2.fd(), worker),
         Op::Ghost => return ghost(arena, dir.fd(), worker),
         Op::Over => return over(dir.fd(), dir2.fd(), worker),
-        Op::TooLong => return too_long(dir, it.name % 2 == 0),
+        Op::TooLong => return too_long(dir, it.name.is_multiple_of(2)),
         Op::Forget => return forget(dir, from.1),
         Op::Drop => return drop_caches(arena),
     };
