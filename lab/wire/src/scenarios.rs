@@ -138,6 +138,7 @@ pub const SCENARIOS: &[Known] = &[
             "nfs_atomic_open",
             "d_alloc_parallel",
             "nfs_lookup",
+            "nfs_neg_need_reval",
             "nfs4_lookup_revalidate",
             "d_splice_alias",
         ],
@@ -147,12 +148,13 @@ pub const SCENARIOS: &[Known] = &[
     },
     Known {
         name: "nfs-unlink",
-        about: "silly renames and renames over open files on an NFS loop-back mount, with lookups meanwhile",
+        about: "unlinks of and renames over open files on an NFS loop-back mount, with lookups of the very names meanwhile",
         reaches: &[
             "nfs_sillyrename",
             "nfs_call_unlink",
             "nfs_async_unlink_done",
             "nfs_rename",
+            "__nfs_lookup_revalidate",
             "d_alloc_parallel",
         ],
         filesystems: &["nfs4.2"],
@@ -172,7 +174,8 @@ pub const SCENARIOS: &[Known] = &[
         ],
         filesystems: &["xfs", "nfs4.2", "ext4"],
         usual: 2,
-        defaults: defaults(8, 4, 4),
+        // Eight chains, each of two directories and a leaf.
+        defaults: defaults(8, 8, 2),
     },
     Known {
         name: "fsnotify",

@@ -75,11 +75,13 @@ pub(crate) fn release_export() -> Result<(), String> {
 pub(crate) fn release_client(at: &Path) -> Result<(), String> {
     let (done, waiting) = std::sync::mpsc::channel::<()>();
     std::thread::scope(|scope| {
-        scope.spawn(move || {
+        let watch = move || {
             if waiting.recv_timeout(COURTESY) == Err(RecvTimeoutError::Timeout) {
                 revoke_all();
             }
-        });
+        };
+        // Without a thread it only takes longer.
+        let _ = std::thread::Builder::new().spawn_scoped(scope, watch);
         let result = unmount(at);
         drop(done);
         result

@@ -42,6 +42,8 @@ pub(crate) struct Unlinks {
     phases: [Rounds; 6],
     /// The file of this round was made.
     is_made: AtomicBool,
+    /// The file of this round has lost its name.
+    struck: AtomicBool,
     /// The name that the client gave to the file of this round; the lock is held for a copy only.
     silly: Mutex<Option<CString>>,
 }
@@ -61,7 +63,7 @@ impl Unlinks {
         let team = if threads < 4 {
             threads
         } else {
-            threads - threads.div_ceil(3)
+            threads - threads / 4
         };
         Self {
             doors,
@@ -69,6 +71,7 @@ impl Unlinks {
             dirs,
             phases: std::array::from_fn(|_| Rounds::new(team)),
             is_made: AtomicBool::new(false),
+            struck: AtomicBool::new(false),
             silly: Mutex::new(None),
         }
     }
@@ -121,6 +124,7 @@ impl Unlinks {
         let (leads, member) = (worker.number == 0, worker.number);
         if leads {
             self.step(worker, &round, Op::Make, || {
+                self.struck.store(false, Ordering::Relaxed);
                 let made = team::make(&self.doors, &round);
                 self.is_made.store(made.is_ok(), Ordering::Relaxed);
                 made
@@ -142,7 +146,9 @@ impl Unlinks {
         self.meet(worker, 2)?;
         if leads {
             self.step(worker, &round, Op::Strike, || {
-                team::strike(&self.doors, &round)
+                let answer = team::strike(&self.doors, &round);
+                self.struck.store(true, Ordering::Relaxed);
+                answer
             });
         } else {
             self.meanwhile(worker, &round);
@@ -179,15 +185,16 @@ impl Unlinks {
 
     /// What the others do while the name goes.
     fn meanwhile(&self, worker: &mut Worker<'_>, round: &Round) {
-        for _ in 0..2 {
-            match worker.rng.below(4) {
-                0 | 1 if round.kind == Kind::Anew => {
-                    self.step(worker, round, Op::Anew, || team::anew(&self.doors, round));
-                }
-                0 => self.look(worker, round, true),
-                _ => self.look(worker, round, false),
+        match worker.rng.below(8) {
+            0..4 if round.kind == Kind::Anew => {
+                self.step(worker, round, Op::Anew, || team::anew(&self.doors, round));
             }
+            0 => self.look(worker, round, true),
+            _ => {}
         }
+        self.step(worker, round, Op::LookOn, || {
+            team::look_on(&self.doors, round, &self.struck)
+        });
     }
 
     /// Who holds the file reads it; one of those who do not looks what the name has become and how the file is

@@ -9,9 +9,12 @@ use crate::scenario::nfs_open::{CONTESTED, CREATE};
 use libc::{O_CREAT, O_EXCL, O_RDONLY, O_RDWR};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a client names files that are open and unlinked: `SILLYNAME_PREFIX` of `fs/nfs/unlink.c`.
 const SILLY: &[u8] = b".nfs";
+/// Lookups of a name that is being removed.
+const LOOKS: u32 = 400;
 const OLD: &[u8] = b"old content";
 const NEW: &[u8] = b"new content\n";
 
@@ -19,9 +22,11 @@ fn usual<'a>(doors: &'a Doors, round: &Round) -> BorrowedFd<'a> {
     doors.dir(USUAL, round.dir)
 }
 
-/// Makes the file of a round, and the one that is renamed over it.
+/// Makes the file of a round, and the one that is renamed over it. What nobody is going to hold is made on the
+/// server's side, where it costs least.
 pub(crate) fn make(doors: &Doors, round: &Round) -> Result<(), Fault> {
-    let dir = usual(doors, round);
+    let door = if round.held { USUAL } else { SERVER };
+    let dir = doors.dir(door, round.dir);
     let put = |name: &CStr, text: &[u8]| -> Answer<()> {
         let file = ops::open(dir, name, O_RDWR | O_CREAT | O_EXCL)?;
         ops::write_at_0(file.as_fd(), text)
@@ -57,7 +62,7 @@ pub(crate) fn strike(doors: &Doors, round: &Round) -> Result<(), Fault> {
     answer.map_err(may("unlink of a file in use", &[libc::EBUSY]))
 }
 
-/// Looks for the name meanwhile, by stat or by open.
+/// Looks for the name, by stat or by open.
 pub(crate) fn look(doors: &Doors, round: &Round, open: bool) -> Result<(), Fault> {
     let (dir, name) = (usual(doors, round), round.name());
     let answer = if open {
@@ -66,6 +71,18 @@ pub(crate) fn look(doors: &Doors, round: &Round, open: bool) -> Result<(), Fault
         ops::stat(dir, name.as_c()).map(drop)
     };
     answer.map_err(may("a lookup of a name being removed", CONTESTED))
+}
+
+/// Looks for the name again and again, as long as it is there and until it is `struck`: a lookup that the client
+/// answers by itself is over long before the server has removed the name.
+pub(crate) fn look_on(doors: &Doors, round: &Round, struck: &AtomicBool) -> Result<(), Fault> {
+    for _ in 0..LOOKS {
+        look(doors, round, false)?;
+        if struck.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the name anew meanwhile, or opens it as it was.
