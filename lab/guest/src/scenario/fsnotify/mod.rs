@@ -197,14 +197,15 @@ impl Watching {
         let mut op = Op::of(worker.pick());
         // Sequences take long: half of the threads leave them to the others, so that the crowd stays busy.
         for _ in 0..TRIES {
-            if worker.number % 2 == 0 || (op as u8) < Op::Life as u8 {
+            if worker.number.is_multiple_of(2) || (op as u8) < Op::Life as u8 {
                 break;
             }
             op = Op::of(worker.pick());
         }
         let local = self.server.is_none();
         let possible = match op {
-            Op::Exchange | Op::Excluded | Op::Unmount => local,
+            // An NFS client renames an open file that is unlinked, and lets it go later.
+            Op::Gone | Op::Over | Op::Tree | Op::Excluded | Op::Exchange | Op::Unmount => local,
             Op::Served => !local,
             Op::Full => worker.number == 0,
             _ => true,
