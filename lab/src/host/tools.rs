@@ -121,6 +121,12 @@ pub const TOOLS: &[Tool] = &[
         ["xfsprogs", "xfsprogs", "xfsprogs"],
     ),
     tool(
+        "xfs_db",
+        "corrupts the disk of ci-lookup",
+        Probe::Program("xfs_db", "-V"),
+        ["xfsprogs", "xfsprogs", "xfsprogs"],
+    ),
+    tool(
         "mkfs.ext4",
         "makes the disks of ext4 scenarios",
         Probe::Program("mkfs.ext4", "-V"),

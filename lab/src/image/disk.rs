@@ -2,7 +2,7 @@
 //! Formatted scratch disks, made once by the host's mkfs and kept in the cache. A guest gets one
 //! with `snapshot=on`, so nobody ever writes to it.
 
-use super::hex;
+use super::{hex, loops};
 use crate::error::{Doing, Error, Result};
 use lab_core::job::Disk;
 use sha2::{Digest, Sha256};
@@ -19,8 +19,20 @@ struct Maker {
     program: &'static str,
     package: &'static str,
     args: &'static [&'static str],
+    /// What the filesystem shall hold: mkfs's prototype, and what is done to it afterwards.
+    content: Option<(&'static str, fn(&Path) -> Result<()>)>,
     /// Smallest disk that the program accepts, MiB.
     least_mib: u32,
+}
+
+/// A program that makes or changes a filesystem.
+pub(super) struct Program {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// The package that has it.
+    pub(super) package: &'static str,
+    /// The filesystem that it is wanted for.
+    pub(super) fs: &'static str,
 }
 
 const MAKERS: &[Maker] = &[
@@ -34,6 +46,22 @@ const MAKERS: &[Maker] = &[
             "-m",
             "uuid=6c616200-0000-4000-8000-000000000001",
         ],
+        content: None,
+        least_mib: 300,
+    },
+    Maker {
+        fs: "xfs-ci",
+        program: "mkfs.xfs",
+        package: "xfsprogs",
+        args: &[
+            "-q",
+            "-f",
+            "-n",
+            "version=ci",
+            "-m",
+            "uuid=6c616200-0000-4000-8000-000000000004",
+        ],
+        content: Some((loops::PROTOTYPE, loops::bend)),
         least_mib: 300,
     },
     Maker {
@@ -49,6 +77,7 @@ const MAKERS: &[Maker] = &[
             "-E",
             "lazy_itable_init=0,lazy_journal_init=0,hash_seed=6c616200-0000-4000-8000-000000000003",
         ],
+        content: None,
         least_mib: 16,
     },
 ];
@@ -71,9 +100,12 @@ pub fn disk(cache: &Path, disk: &Disk) -> Result<PathBuf> {
         );
     }
     // Another mkfs may lay the filesystem out differently.
-    let version = output(maker, Command::new(maker.program).arg("-V"))?;
+    let version = run(&maker.program(), Command::new(maker.program).arg("-V"))?;
     let version = [version.stdout, version.stderr].concat();
-    let recipe = format!("{}{:?}", String::from_utf8_lossy(&version), maker.args);
+    let mut recipe = format!("{}{:?}", String::from_utf8_lossy(&version), maker.args);
+    if let Some((prototype, _)) = maker.content {
+        recipe.push_str(prototype);
+    }
     made(cache, disk, &recipe, |path| format(maker, path))
 }
 
@@ -127,30 +159,56 @@ fn made(
 
 fn format(maker: &Maker, path: &Path) -> Result<()> {
     let mut command = Command::new(maker.program);
-    let output = output(maker, command.args(maker.args).arg(path))?;
-    if output.status.success() {
-        return Ok(());
+    command.args(maker.args);
+    let prototype = maker.content.map(|(text, _)| prototype(text)).transpose()?;
+    if let Some(file) = &prototype {
+        command.arg("-p").arg(file.path());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.trim().lines().last().unwrap_or_default();
-    Err(Error::rig(format!(
-        "{} ended with {}: {last}",
-        maker.program, output.status
-    )))
+    let output = run(&maker.program(), command.arg(path))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.trim().lines().last().unwrap_or_default();
+        return Err(Error::rig(format!(
+            "{} ended with {}: {last}",
+            maker.program, output.status
+        )));
+    }
+    match maker.content {
+        Some((_, change)) => change(path),
+        None => Ok(()),
+    }
 }
 
-/// Runs a mkfs, also where /usr/sbin is not in the path of ordinary users.
-fn output(maker: &Maker, command: &mut Command) -> Result<Output> {
+/// A prototype as a file, for as long as it is wanted.
+fn prototype(text: &str) -> Result<tempfile::NamedTempFile> {
+    let doing = || "write a prototype for mkfs".to_owned();
+    let file = tempfile::NamedTempFile::new().doing(doing)?;
+    std::fs::write(file.path(), text).doing(doing)?;
+    Ok(file)
+}
+
+impl Maker {
+    fn program(&self) -> Program {
+        Program {
+            name: self.program,
+            package: self.package,
+            fs: self.fs,
+        }
+    }
+}
+
+/// Runs such a program, also where /usr/sbin is not in the path of ordinary users.
+pub(super) fn run(program: &Program, command: &mut Command) -> Result<Output> {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/sbin");
     let output = command.env("PATH", path).env("LC_ALL", "C").output();
     output.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::rig(format!(
             "{} is not installed, which a scratch disk with {} needs",
-            maker.program, maker.fs
+            program.name, program.fs
         ))
-        .hint(format!("install the package {}", maker.package)),
-        _ => Error::rig(format!("{} does not run: {error}", maker.program)),
+        .hint(format!("install the package {}", program.package)),
+        _ => Error::rig(format!("{} does not run: {error}", program.name)),
     })
 }
 
@@ -195,6 +253,27 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_with_loops_folds_case_and_is_bent() {
+        let cache = tempfile::tempdir().unwrap();
+        let path = match disk(cache.path(), &wanted(300, Some("xfs-ci"))) {
+            Err(error)
+                if error
+                    .hint_text()
+                    .is_some_and(|hint| hint.contains("xfsprogs")) =>
+            {
+                return eprintln!("NOT CHECKED: {error}");
+            }
+            path => path.unwrap(),
+        };
+        use std::io::Read;
+        let mut head = [0; 102];
+        File::open(&path).unwrap().read_exact(&mut head).unwrap();
+        // `sb_versionnum` has XFS_SB_VERSION_BORGBIT.
+        assert_eq!((&head[..4], head[100] & 0x40), (b"XFSB".as_slice(), 0x40));
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 300 << 20);
+    }
+
+    #[test]
     fn an_empty_disk_has_its_size_and_no_blocks() {
         let cache = tempfile::tempdir().unwrap();
         let path = disk(cache.path(), &wanted(5, None)).unwrap();
@@ -214,7 +293,7 @@ mod tests {
         };
         let (cause, hint) = refused(300, "zfs");
         assert_eq!(cause, "the lab cannot make a disk with «zfs»");
-        assert_eq!(hint, "known are: xfs, ext4");
+        assert_eq!(hint, "known are: xfs, xfs-ci, ext4");
         assert_eq!(
             refused(64, "xfs").0,
             "a disk of 64 MiB is too small for xfs"

@@ -4,6 +4,7 @@
 
 mod cpio;
 mod disk;
+mod loops;
 
 pub use disk::disk;
 

@@ -4,6 +4,11 @@
 //! of the right case was allocated: it must be let go as one that is still being looked up.
 //!
 //! Beside them the sound use: all spellings of a name are one file.
+//!
+//! What threads share they spell in one way for a whole run, which is not the disk's. d_add_ci() lends the wait
+//! queue of the one dentry to the other, and who waited for the one stays on the queue when it is woken for the
+//! other: with two spellings looked up at once, an unchanged Linux 6.12 wakes a task that has long gone on, and
+//! walks over its stack. The operation `cases`, which nobody gets who does not name it, shows that.
 
 use super::caches::Caches;
 use super::fault::{Fault, due, gone, may};
@@ -29,6 +34,7 @@ operations! {
         Spell "spell" 20 "Makes a file and finds it by all spellings.",
         Negative "negative" 20 "Looks for spellings in vain, makes the file, and finds it by each.",
         Turn "turn" 15 "Renames a name of its own to another case and to others.",
+        Cases "cases" 0 "Looks up an entry that leads to an ancestor in many spellings at once.",
         Drop "drop" 4 "Drops dentries and inodes by /proc/sys/vm/drop_caches.",
     }
 }
@@ -43,6 +49,10 @@ const LOOPS: [(usize, &CStr); 3] = [
 const DIRS: [&str; 5] = ["a", "b", "b/Up", "c", "d"];
 /// The directories that both say to hold one directory, `Twin`.
 const TWINS: [usize; 2] = [3, 4];
+/// Keeps the random numbers of rounds and of the spelling apart from those of threads.
+const LANE: u64 = 1 << 63;
+/// See [`LANE`].
+const SPELLING: u64 = 1 << 62;
 /// Longest name here.
 const NAME: usize = 64;
 
@@ -126,6 +136,17 @@ fn spelt(step: &Step, name: &CStr) -> Spelling {
     Spelling::new(name, bits)
 }
 
+/// The step with the run's own spelling of what threads share. The disk's names begin with a capital, this not.
+fn shared(step: Step, seed: u64) -> Step {
+    if matches!(Op::of(step.op), Op::Loop | Op::Twin | Op::Free | Op::Sound) {
+        let bits = Rng::new(seed, SPELLING).next();
+        let [which, _, _, how] = step.args;
+        let args = [which, bits as u32 & !1, (bits >> 32) as u32, how];
+        return Step::new(step.op, args);
+    }
+    step
+}
+
 impl Folding {
     fn dir(&self, place: usize) -> BorrowedFd<'_> {
         self.dirs[place].as_fd()
@@ -133,7 +154,7 @@ impl Folding {
 
     fn act(&self, step: &Step, worker: u32) -> Result<(), Fault> {
         match Op::of(step.op) {
-            Op::Loop => self.ancestor(step),
+            Op::Loop | Op::Cases => self.ancestor(step),
             Op::Twin => self.twin(step),
             Op::Free => {
                 let found = ops::stat(self.dir(3), spelt(step, c"Gone").as_c());
@@ -280,21 +301,18 @@ impl Folding {
 
     /// All at once look up one entry, each in a spelling of its own or in the same.
     fn team(&self, worker: &mut Worker<'_>) {
-        const LANE: u64 = 1 << 63;
         let shared = worker.shared;
         while let Some(round) = self.rounds.meet(&shared.stop) {
             let mut rng = Rng::new(shared.asked.seed, LANE | u64::from(round));
             let op = [Op::Loop, Op::Loop, Op::Twin, Op::Free][rng.below(4) as usize];
-            let mut args: [u32; 4] = std::array::from_fn(|_| rng.next() as u32);
-            if rng.below(2) == 0 {
-                args[1] = worker.rng.next() as u32;
-            }
+            let args: [u32; 4] = std::array::from_fn(|_| rng.next() as u32);
             self.step(worker, Step::new(op as u8, args));
         }
     }
 
     fn step(&self, worker: &mut Worker<'_>, step: Step) {
         let number = worker.number;
+        let step = shared(step, worker.shared.asked.seed);
         worker.step(step, || {
             self.act(&step, number).inspect_err(|_| {
                 if matches!(Op::of(step.op), Op::Spell | Op::Negative | Op::Turn) {
@@ -344,7 +362,7 @@ impl Stage for Folding {
             )
         };
         match op {
-            Op::Loop => {
+            Op::Loop | Op::Cases => {
                 let (dir, name) = LOOPS[step.args[0] as usize % LOOPS.len()];
                 at(dir, name)
             }
@@ -363,6 +381,18 @@ impl Stage for Folding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_spell_what_they_share_in_one_way_that_is_not_the_disks() {
+        for seed in 0..50 {
+            let step = |args| shared(Step::new(Op::Loop as u8, args), seed);
+            let (one, two) = (step([0, 1, 2, 3]), step([0, 9, 8, 7]));
+            for (_, name) in LOOPS {
+                assert_eq!(spelt(&one, name).0, spelt(&two, name).0);
+                assert_ne!(spelt(&one, name).as_c(), name);
+            }
+        }
+    }
 
     #[test]
     fn the_bits_of_a_number_spell_a_name() {

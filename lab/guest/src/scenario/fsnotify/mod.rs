@@ -204,7 +204,8 @@ impl Watching {
         }
         let local = self.server.is_none();
         let possible = match op {
-            Op::Exchange | Op::Excluded | Op::Unmount => local,
+            // An NFS client renames an open file that is unlinked, and lets it go later.
+            Op::Gone | Op::Over | Op::Tree | Op::Excluded | Op::Exchange | Op::Unmount => local,
             Op::Served => !local,
             Op::Full => worker.number == 0,
             _ => true,
