@@ -86,7 +86,7 @@ pub const SCENARIOS: &[Known] = &[
             "__follow_mount_rcu",
         ],
         filesystems: &["tmpfs", "xfs", "ext4"],
-        usual: 1,
+        usual: 2,
         defaults: defaults(8, 4, 4),
     },
     Known {

@@ -23,6 +23,7 @@ mod shrink;
 pub(crate) mod step;
 pub(crate) mod storm;
 pub(crate) mod worker;
+mod yardstick;
 
 pub(crate) use place::Place;
 
@@ -213,7 +214,8 @@ impl Entry {
     /// # Errors
     /// Says which parameter is bad, and what would be good.
     pub(crate) fn find(asked: &Scenario) -> Result<&'static Self, String> {
-        let mut all = SCENARIOS.iter().chain(misbehave::TRIALS);
+        let trials = misbehave::TRIALS.iter().chain(yardstick::TRIALS);
+        let mut all = SCENARIOS.iter().chain(trials);
         let entry = all.find(|entry| entry.name == asked.name);
         let (Some(entry), Some(known)) = (entry, known(&asked.name)) else {
             let known: Vec<_> = SCENARIOS.iter().map(|entry| entry.name).collect();

@@ -36,7 +36,8 @@ fn bad_parameters_are_refused_by_name() {
 
 #[test]
 fn every_name_of_the_table_has_its_code_and_a_mix() {
-    let code = SCENARIOS.iter().chain(misbehave::TRIALS);
+    let trials = misbehave::TRIALS.iter().chain(yardstick::TRIALS);
+    let code = SCENARIOS.iter().chain(trials);
     for entry in code.clone() {
         assert!(known(entry.name).is_some(), "{}", entry.name);
         assert!(

@@ -12,10 +12,9 @@ use crate::ops::errno_name;
 use crate::rng::Rng;
 use crate::stats::Stats;
 use lab_wire::Scenario;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Operations remembered for a history.
 const HISTORY: usize = 24;
@@ -52,7 +51,7 @@ pub(crate) struct Slot {
     /// It has ended.
     pub(crate) done: AtomicBool,
     at: [AtomicU64; 3],
-    /// When its step began, milliseconds since boot; 0 between steps.
+    /// When its step began, nanoseconds of the monotonic clock; 0 between steps.
     began: AtomicU64,
     /// Its counts.
     stats: Mutex<Stats>,
@@ -115,7 +114,9 @@ impl Slot {
 
     /// Milliseconds since boot when the step that it is in began; `None` between steps.
     pub(crate) fn in_step_since(&self) -> Option<u64> {
-        Some(self.began.load(Ordering::Relaxed)).filter(|began| *began > 0)
+        let began = self.began.load(Ordering::Relaxed);
+        let ago_ms = clock_ns().saturating_sub(began) / 1_000_000;
+        (began > 0).then(|| boot_ms().saturating_sub(ago_ms))
     }
 
     /// Its counts so far.
@@ -132,11 +133,11 @@ impl Slot {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(&self, step: &Step) {
+    fn enter(&self, step: &Step, began: u64) {
         for (word, value) in self.at.iter().zip(step.pack()) {
             word.store(value, Ordering::Relaxed);
         }
-        self.began.store(boot_ms().max(1), Ordering::Relaxed);
+        self.began.store(began, Ordering::Relaxed);
     }
 }
 
@@ -149,7 +150,20 @@ pub(crate) struct Worker<'a> {
     /// Its own random numbers: one seed gives one stream for each worker.
     pub(crate) rng: Rng,
     slot: &'a Slot,
-    history: VecDeque<(Step, i32)>,
+    history: [(Step, i32); HISTORY],
+    /// Steps done, which is also where the next one goes in the history.
+    steps: usize,
+}
+
+/// Nanoseconds of the monotonic clock: the one thing that every step reads twice.
+fn clock_ns() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the kernel fills `now`.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 impl<'a> Worker<'a> {
@@ -163,7 +177,8 @@ impl<'a> Worker<'a> {
             number,
             slot,
             rng: Rng::new(shared.asked.seed, number.into()),
-            history: VecDeque::with_capacity(HISTORY),
+            history: [(Step::default(), 0); HISTORY],
+            steps: 0,
         }
     }
 
@@ -190,10 +205,10 @@ impl<'a> Worker<'a> {
         count: u32,
         act: impl FnOnce() -> Result<(), Fault>,
     ) {
-        self.slot.enter(&step);
-        let begun = Instant::now();
+        let began = clock_ns();
+        self.slot.enter(&step, began);
         let outcome = act();
-        let took = begun.elapsed();
+        let took = Duration::from_nanos(clock_ns().saturating_sub(began));
         self.slot.began.store(0, Ordering::Relaxed);
         self.record(step, count, outcome, took);
         let pause = self.shared.asked.pause_us;
@@ -203,19 +218,21 @@ impl<'a> Worker<'a> {
     }
 
     fn record(&mut self, step: Step, count: u32, outcome: Result<(), Fault>, took: Duration) {
-        if self.history.len() == HISTORY {
-            self.history.pop_front();
-        }
         let answer = match &outcome {
             Ok(()) => 0,
             Err(Fault::Answer(errno)) => *errno,
             Err(Fault::Wrong(..)) => -1,
         };
-        self.history.push_back((step, answer));
+        self.history[self.steps % HISTORY] = (step, answer);
+        self.steps += 1;
         let count = count.max(1);
         let mut stats = self.slot.stats();
         stats.add(step.op, count, took.as_nanos() as u64 / u64::from(count));
-        self.slot.ops.fetch_add(count.into(), Ordering::Relaxed);
+        // Nobody else writes it, so no locked instruction is needed.
+        let ops = self.slot.ops.load(Ordering::Relaxed);
+        self.slot
+            .ops
+            .store(ops + u64::from(count), Ordering::Relaxed);
         stats.starved += u64::from(starved(answer));
         let median_us = (took > SLOW).then(|| stats.median_us(step.op)).flatten();
         let first = matches!(outcome, Err(Fault::Wrong(..))) && {
@@ -231,6 +248,12 @@ impl<'a> Worker<'a> {
         {
             self.wrong(step, oracle, &detail);
         }
+    }
+
+    /// Its last steps, oldest first.
+    fn past(&self) -> impl Iterator<Item = &(Step, i32)> {
+        let first = self.steps.saturating_sub(HISTORY);
+        (first..self.steps).map(|at| &self.history[at % HISTORY])
     }
 
     fn slow(&self, step: Step, took: Duration, median_us: f64) {
@@ -259,7 +282,7 @@ impl<'a> Worker<'a> {
         let violation = Violation {
             oracle,
             detail: format!("{}: {detail}", show(&step)),
-            history: self.history.iter().map(line).collect(),
+            history: self.past().map(line).collect(),
         };
         self.slot.told().wrongs.push(violation);
     }

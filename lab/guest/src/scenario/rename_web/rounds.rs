@@ -5,13 +5,13 @@
 use super::Weave;
 use super::act::is;
 use super::step::{Op, name};
-use super::web::{FILE, SUB};
+use super::web::{Dir, FILE, SUB};
 use crate::ops::{self, tree};
 use crate::scenario::fault::{Fault, due, gone, may, starved};
 use crate::scenario::step::Step;
 use crate::scenario::worker::Worker;
 use libc::{EEXIST, EINVAL, ENOENT, ENOTEMPTY, RENAME_NOREPLACE};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::SeqCst};
 
 /// Two renames that may not replace made the same name, or none did.
 const ONE: &str = "a fresh name was not taken by exactly one rename";
@@ -24,6 +24,8 @@ const PARTED: &str = "a directory is not where it was moved to";
 const PHASES: [Op; 5] = [Op::Fresh, Op::Fetch, Op::Duel, Op::Part, Op::Clash];
 /// Times that two clash in a round.
 const CLASHES: usize = 12;
+/// Most removals tried meanwhile.
+const REMOVALS: usize = 20_000;
 /// A file is not where it was passed to.
 const PASSED: &str = "a file passed to the directory below is not there";
 
@@ -40,6 +42,8 @@ pub(super) struct Scores {
     refused: AtomicU32,
     /// Each worker's answer to its last rename: 0 or errno.
     answers: Vec<AtomicI32>,
+    /// The round in which the first of each pair was last done with passing.
+    clashed: Vec<AtomicU32>,
 }
 
 impl Scores {
@@ -49,6 +53,9 @@ impl Scores {
             taken: AtomicU32::new(0),
             refused: AtomicU32::new(0),
             answers: (0..workers).map(|_| AtomicI32::new(OPEN)).collect(),
+            clashed: (0..workers.div_ceil(2))
+                .map(|_| AtomicU32::new(0))
+                .collect(),
         }
     }
 
@@ -67,11 +74,12 @@ impl Weave {
         let number = worker.number;
         let op = PHASES[round as usize % PHASES.len()];
         let step = Step::new(op as u8, [round, number, 0, 0]);
+        let stop = &worker.shared.stop;
         worker.step(step, || match op {
             Op::Fresh => self.fresh(number, round),
             Op::Fetch => self.fetch(number, round - 1),
             Op::Duel => self.duel(number, round),
-            Op::Clash => self.clash(number),
+            Op::Clash => self.clash(number, round, stop),
             _ => self.part(number, round - 1),
         });
     }
@@ -143,23 +151,27 @@ impl Weave {
         answer.map_err(may("rename", &[EINVAL]))
     }
 
-    /// Passes a file down and up again between a directory and the one in it, while the partner tries to remove that:
-    /// both lock the two, and must do it in one order.
-    fn clash(&self, worker: u32) -> Result<(), Fault> {
-        let Some([[outer, inner], _]) = self.web.duels.get(worker as usize / 2) else {
+    /// Passes a file down and up again between a directory and the one in it, while the partner tries to remove that
+    /// for as long: both lock the two, and must do it in one order.
+    fn clash(&self, worker: u32, round: u32, stop: &AtomicBool) -> Result<(), Fault> {
+        let pair = worker as usize / 2;
+        let Some([[outer, inner], _]) = self.web.duels.get(pair) else {
             return Ok(());
         };
-        for _ in 0..CLASHES {
-            if worker % 2 == 1 {
-                let answer = ops::unlink(outer.fd(), SUB, libc::AT_REMOVEDIR);
-                let Err(ENOTEMPTY) = answer else {
-                    let seen = answer.map_err(due(PASSED, "rmdir of the directory below"));
-                    return seen.and(Err(Fault::wrong(PASSED, "the directory below was removed")));
-                };
-            } else {
-                let (up, down) = ((outer.fd(), FILE), (inner.fd(), FILE));
-                ops::rename(up, down).map_err(due(PASSED, "rename down"))?;
-                ops::rename(down, up).map_err(due(PASSED, "rename up"))?;
+        let over = &self.scores.clashed[pair];
+        if worker.is_multiple_of(2) {
+            let passed = (0..CLASHES).try_for_each(|_| pass(outer, inner));
+            over.store(round, SeqCst);
+            return passed;
+        }
+        for _ in 0..REMOVALS {
+            if over.load(SeqCst) == round || stop.load(SeqCst) {
+                break;
+            }
+            match ops::unlink(outer.fd(), SUB, libc::AT_REMOVEDIR) {
+                Err(ENOTEMPTY) => {}
+                Err(errno) => return Err(due(PASSED, "rmdir of the directory below")(errno)),
+                Ok(()) => return Err(Fault::wrong(PASSED, "the directory below was removed")),
             }
         }
         Ok(())
@@ -200,6 +212,12 @@ impl Weave {
 /// How many times all phases were before a round.
 fn turn(round: u32) -> u32 {
     round / PHASES.len() as u32
+}
+
+fn pass(outer: &Dir, inner: &Dir) -> Result<(), Fault> {
+    let (up, down) = ((outer.fd(), FILE), (inner.fd(), FILE));
+    ops::rename(up, down).map_err(due(PASSED, "rename down"))?;
+    ops::rename(down, up).map_err(due(PASSED, "rename up"))
 }
 
 /// The name of a directory of a pair.
