@@ -31,6 +31,7 @@ pub(crate) fn act(arena: &Arena, worker: u32, it: &Move) -> Result<(), Fault> {
         Op::Ghost => return ghost(arena, dir.fd(), worker),
         Op::Over => return over(dir.fd(), dir2.fd(), worker),
         Op::TooLong => return too_long(dir, it.name.is_multiple_of(2)),
+        Op::Prepare => ops::open(from.0, from.1, O_RDWR | O_CREAT | O_EXCL).map(drop),
         Op::Forget => return forget(dir, from.1),
         Op::Drop => return drop_caches(arena),
     };

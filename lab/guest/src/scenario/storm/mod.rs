@@ -14,7 +14,7 @@ use super::{Number, Place, Stage};
 use crate::fs::mount::Refusal;
 use arena::Arena;
 use lab_wire::Scenario;
-use step::Move;
+use step::{Move, Op};
 
 /// State of a storm.
 #[derive(Debug)]
@@ -68,10 +68,27 @@ impl Storm {
             for it in rounds::plan(seed, round, worker.number, dirs, names, &self.second) {
                 self.act(worker, it);
             }
-            if worker.number == 0 && round > 0 {
-                self.act(worker, rounds::forget(seed, round - 1, dirs));
+            if worker.number == 0 {
+                self.tidy(worker, round);
             }
         }
+    }
+
+    /// Between two rounds one of the team takes the last name away and makes those of the coming cold rounds.
+    fn tidy(&self, worker: &mut Worker<'_>, round: u32) {
+        let seed = worker.shared.asked.seed;
+        let dirs = self.arena.dirs.len() as u32;
+        if round > 0 {
+            self.act(worker, rounds::alone(Op::Forget, seed, round - 1, dirs));
+        }
+        let coming = rounds::prepared_by(round + 1);
+        if coming.is_empty() {
+            return;
+        }
+        for round in coming {
+            self.act(worker, rounds::alone(Op::Prepare, seed, round, dirs));
+        }
+        self.act(worker, rounds::alone(Op::Drop, seed, round, dirs));
     }
 }
 

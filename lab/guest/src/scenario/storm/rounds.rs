@@ -4,15 +4,39 @@
 use super::step::{Move, Op};
 use crate::rng::Rng;
 use crate::scenario::step::Mix;
+use std::ops::Range;
 
 /// Keeps the random stream of rounds apart from that of the storms.
 const LANE: u64 = 1 << 63;
 
-/// The step that takes a past round's fresh name away.
-pub(crate) fn forget(seed: u64, round: u32, dirs: u32) -> Move {
-    let dir = Rng::new(seed, LANE | u64::from(round)).below(dirs);
+/// Rounds of a block: the first ones on names that nobody ever made, the others on names that exist and are cold.
+const BLOCK: u32 = 96;
+/// See [`BLOCK`].
+const FRESH: u32 = 32;
+
+/// Whether the name of a round exists before it.
+pub(crate) fn is_cold(round: u32) -> bool {
+    round % BLOCK >= FRESH
+}
+
+/// The rounds whose names are to be made before this one.
+pub(crate) fn prepared_by(round: u32) -> Range<u32> {
+    match round % BLOCK {
+        FRESH => round..round - FRESH + BLOCK,
+        _ => 0..0,
+    }
+}
+
+/// The directory of a round's name.
+pub(crate) fn dir_of(seed: u64, round: u32, dirs: u32) -> u32 {
+    Rng::new(seed, LANE | u64::from(round)).below(dirs)
+}
+
+/// The step that takes a past round's name away, or makes the name of a coming one.
+pub(crate) fn alone(op: Op, seed: u64, round: u32, dirs: u32) -> Move {
+    let dir = dir_of(seed, round, dirs);
     Move {
-        op: Op::Forget,
+        op,
         dir,
         dir2: dir,
         name: 0,
@@ -22,7 +46,8 @@ pub(crate) fn forget(seed: u64, round: u32, dirs: u32) -> Move {
 }
 
 /// What one of the team does in a round: first a lookup of the fresh name, then something of the mix.
-/// In half of the rounds nobody creates, so that all lookups find nothing.
+/// In half of the rounds nobody creates, so that all lookups find nothing; where the name exists already, all of them
+/// find it for the first time since the caches were dropped.
 pub(crate) fn plan(
     seed: u64,
     round: u32,
@@ -33,7 +58,7 @@ pub(crate) fn plan(
 ) -> [Move; 2] {
     let mut of_round = Rng::new(seed, LANE | u64::from(round));
     let dir = of_round.below(dirs);
-    let reading = of_round.below(2) == 0;
+    let reading = of_round.below(2) == 0 || is_cold(round);
     let mut rng = Rng::new(of_round.next(), u64::from(thread));
     let first = match rng.below(8) {
         0..3 => Op::Open,
@@ -97,5 +122,17 @@ mod tests {
             assert!(team.iter().flatten().all(|it| it.dir2 == team[0][0].dir));
         }
         assert_ne!(plan(3, 1, 0, 4, 8, &mix), plan(4, 1, 0, 4, 8, &mix));
+    }
+
+    #[test]
+    fn names_of_cold_rounds_are_made_before_them_and_once() {
+        let made: Vec<u32> = (0..400).flat_map(prepared_by).collect();
+        let cold: Vec<u32> = (0..made.last().unwrap() + 1)
+            .filter(|r| is_cold(*r))
+            .collect();
+        assert_eq!(made, cold);
+        for round in 0..400 {
+            assert!(prepared_by(round).all(|coming| coming >= round));
+        }
     }
 }

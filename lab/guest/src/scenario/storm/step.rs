@@ -25,6 +25,7 @@ operations! {
         Ghost "ghost" 20 "Unlinks an open file of its own, then stats and reads it.",
         Over "over" 10 "Renames over an open file of its own, then reads both.",
         TooLong "too-long" 5 "Opens and makes a name longer than any may be, which fails half-way through the lookup.",
+        Prepare "prepare" 0 "Makes the name of a coming round.",
         Forget "forget" 0 "Unlinks the fresh name of the round before while it is open; it must be gone then.",
         Drop "drop" 1 "Drops dentries and inodes by /proc/sys/vm/drop_caches.",
     }
