@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 const SETUP: Duration = Duration::from_secs(60);
 /// An operation that takes this long is likely to take for ever: the threads are told to stop then, and those
 /// that do not are the finding.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One scenario of the job, on its way.
 #[derive(Debug)]
