@@ -28,7 +28,7 @@ impl Burst {
     pub(crate) fn new(seed: u64, round: u32, mix: &Mix, lanes: u32, names: u32) -> Self {
         let mut rng = Rng::new(seed, LANE | u64::from(round));
         let Step { args, .. } = plan(&mut rng, mix, lanes, names);
-        let stir = picked(mix, &mut rng, |op| !op.looks());
+        let stir = picked(mix, &mut rng, |op| op as u8 >= Op::Swap as u8);
         let [lane, head, turns, extra] = args;
         let head = match stir {
             Op::Shuttle => G as u32 + head % 2,
@@ -56,7 +56,10 @@ impl Burst {
             };
             return Step::new(self.stir as u8, [lane, head, turns, extra]);
         }
-        let op = picked(mix, rng, Op::looks);
+        let op = match self.stir {
+            Op::Climb => Op::Tower,
+            _ => picked(mix, rng, Op::looks),
+        };
         // Few missing names, so that they too are met by several.
         Step::new(op as u8, [lane, head, turns, extra & !3 | rng.below(4)])
     }
@@ -105,7 +108,7 @@ mod tests {
                 let step = it.step(&mut rng, round, worker, &mix);
                 assert_eq!(step.args[..2], it.args[..2]);
                 let stirs = (worker + round) % STIRRERS == 0;
-                assert_eq!(stirs, !Op::of(step.op).looks(), "{step:?}");
+                assert_eq!(stirs, Op::of(step.op) == it.stir, "{step:?}");
             }
         }
     }

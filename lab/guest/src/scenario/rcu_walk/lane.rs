@@ -3,6 +3,7 @@
 
 use super::model::{LINK, Model};
 use super::step::{A, B, C, E, FILES, G, HEADS, M, ONLY, P, S, TWINS, first};
+use super::tower::Tower;
 use crate::fs::mount::Refusal;
 use crate::ops::route::Route;
 use crate::ops::{self, Answer, errno_name, tree};
@@ -16,6 +17,8 @@ pub(crate) struct Lane {
     pub(crate) model: Model,
     /// A last directory of each of the trees that stay on their filesystem, held: the node, and it.
     pub(crate) held: Vec<(u32, OwnedFd)>,
+    /// Directories in each other that are renamed in turn.
+    pub(crate) tower: Tower,
     /// The two places for mounts; set while somebody changes one.
     pub(crate) mounts: [Mount; 2],
 }
@@ -57,6 +60,13 @@ impl Lane {
         let mut lane = Self {
             model: Model::new(exact),
             held: Vec::new(),
+            tower: Tower::make(
+                base,
+                Route::new("")
+                    .then(name.as_c().to_str().unwrap_or_default())
+                    .then("tower"),
+            )
+            .map_err(failed)?,
             mounts: [Mount::new(M, 0), Mount::new(E, 0)],
         };
         for head in [A, B, C, M, P, E, G] {

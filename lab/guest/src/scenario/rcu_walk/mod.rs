@@ -10,6 +10,7 @@ mod lane;
 mod model;
 pub(crate) mod step;
 mod stir;
+mod tower;
 mod walk;
 
 use super::caches::Caches;
@@ -75,6 +76,7 @@ impl Walk {
     fn act(&self, step: &Step, ordinary: bool) -> Result<(), super::fault::Fault> {
         match Op::of(step.op) {
             Op::Where => self.locate(step),
+            Op::Tower => self.look_up(step),
             op if op.looks() || op == Op::Touch => self.walk(op, step, ordinary),
             op => self.stir(op, step),
         }

@@ -17,7 +17,8 @@ operations! {
         Linger "linger" 120 "Stats a name that never exists after many steps that stay where they are.",
         Up "up" 60 "Stats by a path that goes up and down again on its way.",
         Touch "touch" 20 "Opens the file at the end of a path with O_CREAT.",
-        Where "where" 20 "Asks for the path of a held directory.",
+        Where "where" 20 "Asks for the path of a held directory while what is above it changes places.",
+        Tower "tower" 30 "Asks for the path of a held directory while all above it get new names in turn.",
         Swap "swap" 80 "Exchanges two components on the same level.",
         Heads "heads" 30 "Exchanges first components: two directories, or a directory and a symlink.",
         Shuttle "shuttle" 80 "Renames a first component to its other name and back.",
@@ -25,6 +26,7 @@ operations! {
         Chmod "chmod" 30 "Locks a component away from ordinary users, or opens it again.",
         Bind "bind" 6 "Binds another tree over a component, or takes it off.",
         Cover "cover" 2 "Mounts an empty tmpfs over a component, or takes it off.",
+        Climb "climb" 40 "Renames one of several directories in each other.",
         Drop "drop" 1 "Drops dentries and inodes by /proc/sys/vm/drop_caches.",
     }
 }

@@ -6,11 +6,14 @@ use super::model::{EMPTY, FILE, LINK, NOTHING};
 use super::step::{A, B, C, F, G, H, Op, P, S, Way, first};
 use super::{Walk, lane_at};
 use crate::ops::{self, Answer, route::Route, tree};
-use crate::scenario::fault::{Fault, may};
+use crate::scenario::fault::{Fault, due, may};
 use crate::scenario::step::Step;
 use libc::{EBUSY, EEXIST, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::SeqCst;
+
+/// A name that nobody else changes is not what it was made.
+const TOWER: &str = "a renamed directory is not under its new name";
 
 impl Walk {
     /// One change. Where another one goes on in an exact lane, nothing is done.
@@ -23,6 +26,7 @@ impl Walk {
             Op::Shuttle => self.shuttle(lane, step),
             Op::Flip => self.flip(lane, step),
             Op::Chmod => self.chmod(lane, step),
+            Op::Climb => lane.tower.rename().map_err(due(TOWER, "rename")),
             Op::Bind => self.mount(lane, step, &lane.mounts[0]),
             Op::Cover => self.mount(lane, step, &lane.mounts[1]),
             _ => self

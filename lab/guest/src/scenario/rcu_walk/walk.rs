@@ -4,7 +4,7 @@
 use super::lane::{Lane, head_of};
 use super::model::{LINK, Moment, NOTHING, shown};
 use super::step::{E, F, G, H, ONLY, Op, P, TWINS, Way, first};
-use super::{Walk, lane_at};
+use super::{Walk, lane_at, tower};
 use crate::ops::{self, Answer, tree};
 use crate::scenario::fault::{Fault, due, starved};
 use crate::scenario::step::Step;
@@ -78,13 +78,10 @@ impl Walk {
         let [number, _, _, extra] = step.args;
         let lane = lane_at(&self.lanes, number);
         let (node, fd) = &lane.held[extra as usize % lane.held.len()];
-        let name = ops::Name::new("", fd.as_raw_fd() as u64);
-        let mut room = [0; 512];
+        let mut room = [0; 1024];
         let moment = lane.model.now();
-        let text = tree::read_link(self.fds.as_fd(), name.as_c(), &mut room);
-        let text = text.map_err(due(ASTRAY, "readlink"))?;
-        let text = String::from_utf8_lossy(text);
-        let way = way_of(&text, number);
+        let text = self.path_of(fd.as_fd(), &mut room)?;
+        let way = way_of(text, number);
         let found = way.and_then(|way| {
             let head = lane.model.heads[way.head].load(SeqCst);
             (head < LINK).then(|| lane.model.node(&way, 2)).flatten()
@@ -96,7 +93,25 @@ impl Walk {
         if right {
             return Ok(());
         }
-        Err(Fault::Wrong(ASTRAY, text.into_owned()))
+        Err(Fault::wrong(ASTRAY, text))
+    }
+
+    /// The path of the lowest floor of a tower is one that it had at some moment.
+    pub(crate) fn look_up(&self, step: &Step) -> Result<(), Fault> {
+        let lane = lane_at(&self.lanes, step.args[0]);
+        let mut room = [0; 1024];
+        let text = self.path_of(lane.tower.lowest(), &mut room)?;
+        if tower::ever(text) {
+            return Ok(());
+        }
+        Err(Fault::wrong(ASTRAY, text))
+    }
+
+    fn path_of<'a>(&self, held: BorrowedFd<'_>, room: &'a mut [u8]) -> Result<&'a str, Fault> {
+        let name = ops::Name::new("", held.as_raw_fd() as u64);
+        let text = tree::read_link(self.fds.as_fd(), name.as_c(), room);
+        let text = text.map_err(due(ASTRAY, "readlink"))?;
+        std::str::from_utf8(text).map_err(|_| Fault::wrong(ASTRAY, String::from_utf8_lossy(text)))
     }
 }
 

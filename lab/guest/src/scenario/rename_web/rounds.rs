@@ -42,6 +42,8 @@ pub(super) struct Scores {
     refused: AtomicU32,
     /// Each worker's answer to its last rename: 0 or errno.
     answers: Vec<AtomicI32>,
+    /// What a worker could not put back for want of space or memory: it only looks from then on.
+    lame: Vec<AtomicBool>,
     /// The round in which the first of each pair was last done with passing.
     clashed: Vec<AtomicU32>,
 }
@@ -53,6 +55,7 @@ impl Scores {
             taken: AtomicU32::new(0),
             refused: AtomicU32::new(0),
             answers: (0..workers).map(|_| AtomicI32::new(OPEN)).collect(),
+            lame: (0..workers).map(|_| AtomicBool::new(false)).collect(),
             clashed: (0..workers.div_ceil(2))
                 .map(|_| AtomicU32::new(0))
                 .collect(),
@@ -61,6 +64,18 @@ impl Scores {
 
     fn note(&self, worker: u32, answer: ops::Answer<()>) {
         self.answers[worker as usize].store(answer.err().unwrap_or(0), SeqCst);
+    }
+
+    fn is_lame(&self, worker: u32) -> bool {
+        self.lame[worker as usize].load(SeqCst)
+    }
+
+    /// Whether what had to be put back was, or the worker is lame now.
+    fn put_back(&self, worker: u32, done: Result<(), Fault>) -> Result<(), Fault> {
+        if matches!(done, Err(Fault::Answer(_))) {
+            self.lame[worker as usize].store(true, SeqCst);
+        }
+        done
     }
 
     fn answer(&self, worker: u32) -> i32 {
@@ -89,7 +104,7 @@ impl Weave {
             self.web.root(turn(round)).fd(),
             name("z", round, turn(round).is_multiple_of(2)),
         );
-        if !worker.is_multiple_of(DARTS) {
+        if !worker.is_multiple_of(DARTS) || self.scores.is_lame(worker) {
             let found = match worker % 4 {
                 1 => ops::stat(dir, fresh.as_c()).map(drop),
                 _ => ops::open(dir, fresh.as_c(), libc::O_RDONLY).map(drop),
@@ -108,32 +123,33 @@ impl Weave {
     }
 
     fn fetch(&self, worker: u32, round: u32) -> Result<(), Fault> {
-        if !worker.is_multiple_of(DARTS) {
-            return Ok(());
-        }
-        let ino = self.web.own[worker as usize].dart;
-        let (dir, fresh) = (
-            self.web.root(turn(round)).fd(),
-            name("z", round, turn(round).is_multiple_of(2)),
-        );
-        let (from, dart) = (self.web.root(worker).fd(), name("n", worker, false));
-        if self.scores.answer(worker) == 0 {
-            gone(from, dart.as_c(), ONE)?;
-            is(dir, fresh.as_c(), &[ino], ONE)?;
-            ops::rename((dir, fresh.as_c()), (from, dart.as_c())).map_err(due(ONE, "rename"))?;
-        }
-        is(from, dart.as_c(), &[ino], ONE)?;
         if worker == 0 {
             let taken = self.scores.taken.swap(0, SeqCst);
             let refused = self.scores.refused.swap(0, SeqCst);
             if taken > 1 || taken == 0 && refused > 0 {
-                return Err(Fault::Wrong(
-                    ONE,
-                    format!("{taken} took it, {refused} found it taken"),
-                ));
+                let seen = format!("{taken} took it, {refused} found it taken");
+                return Err(Fault::Wrong(ONE, seen));
             }
         }
-        Ok(())
+        if !worker.is_multiple_of(DARTS) || self.scores.is_lame(worker) {
+            return Ok(());
+        }
+        let answer = self.scores.answer(worker);
+        let fetched = self.fetch_dart(worker, round, answer == 0);
+        self.scores.put_back(worker, fetched)
+    }
+
+    fn fetch_dart(&self, worker: u32, round: u32, thrown: bool) -> Result<(), Fault> {
+        let ino = self.web.own[worker as usize].dart;
+        let fresh = name("z", round, turn(round).is_multiple_of(2));
+        let dir = self.web.root(turn(round)).fd();
+        let (from, dart) = (self.web.root(worker).fd(), name("n", worker, false));
+        if thrown {
+            gone(from, dart.as_c(), ONE)?;
+            is(dir, fresh.as_c(), &[ino], ONE)?;
+            ops::rename((dir, fresh.as_c()), (from, dart.as_c())).map_err(due(ONE, "rename"))?;
+        }
+        is(from, dart.as_c(), &[ino], ONE)
     }
 
     /// Moves this worker's directory of the pair into its partner's, which does the same the other way round.
@@ -142,6 +158,9 @@ impl Weave {
         let Some(dirs) = self.web.duels.get(pair as usize) else {
             return Ok(());
         };
+        if self.scores.is_lame(pair * 2) {
+            return Ok(());
+        }
         // Into the directory itself or one deeper: ancestors at unequal depth are locked in an order of their own.
         let deep = (turn(round) + worker) as usize % 3 / 2;
         let mine = duellist(pair, side);
@@ -160,9 +179,14 @@ impl Weave {
         };
         let over = &self.scores.clashed[pair];
         if worker.is_multiple_of(2) {
-            let passed = (0..CLASHES).try_for_each(|_| pass(outer, inner));
+            let times = if self.scores.is_lame(worker) {
+                0
+            } else {
+                CLASHES
+            };
+            let passed = (0..times).try_for_each(|_| pass(outer, inner));
             over.store(round, SeqCst);
-            return passed;
+            return self.scores.put_back(worker, passed);
         }
         for _ in 0..REMOVALS {
             if over.load(SeqCst) == round || stop.load(SeqCst) {
@@ -200,8 +224,19 @@ impl Weave {
                 Err(Fault::wrong(LOOP, "neither rename succeeded"))
             };
         };
+        self.scores
+            .put_back(worker, self.go_home(worker, round, side, dirs))
+    }
+
+    fn go_home(
+        &self,
+        worker: u32,
+        round: u32,
+        side: usize,
+        dirs: &[[Dir; 2]; 2],
+    ) -> Result<(), Fault> {
         let deep = (turn(round) + worker + side as u32) as usize % 3 / 2;
-        let (moved, home) = (duellist(pair, side), self.web.root(pair).fd());
+        let (moved, home) = (duellist(worker / 2, side), self.web.root(worker / 2).fd());
         let into = &dirs[1 - side][deep];
         gone(home, moved.as_c(), PARTED)?;
         is(into.fd(), moved.as_c(), &[dirs[side][0].ino], PARTED)?;
