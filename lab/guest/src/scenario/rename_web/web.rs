@@ -152,12 +152,16 @@ impl Web {
     }
 }
 
-/// The directories and the forms of a worker's two files that change places.
+/// The directories and the forms of a worker's two files that change places; those of each third worker are in one
+/// directory, where the kernel takes another way.
 pub(crate) fn pair(worker: u32) -> [(u32, crate::ops::route::Route); 2] {
     let long = worker % 2 == 1;
     [
         (worker, name("e", worker, long)),
-        (worker + 1, name("f", worker, worker % 4 > 1)),
+        (
+            worker + u32::from(!worker.is_multiple_of(3)),
+            name("f", worker, worker % 4 > 1),
+        ),
     ]
 }
 
