@@ -184,7 +184,7 @@ pub(crate) fn read_dir(dir: BorrowedFd<'_>, entry: impl FnMut(&CStr)) -> Answer<
     read_dir_in(dir, &mut [0; 4096], entry)
 }
 
-/// The same in pieces of the buffer's size, which must hold the longest name, 280 bytes.
+/// The same in pieces of the buffer's size, which must hold the longest name that is there (and 20 bytes).
 pub(crate) fn read_dir_in(
     dir: BorrowedFd<'_>,
     buffer: &mut [u8],

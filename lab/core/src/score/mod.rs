@@ -66,6 +66,8 @@ pub fn attempt(bug: &Bug, record: &RunRecord) -> Attempt {
     let right = |f: &crate::verdict::Sighting| {
         wanted(f.class)
             && (bug.function.is_empty()
+                // An oracle sees an answer, not a function.
+                || f.class == Class::WrongResult
                 || f.function
                     .as_ref()
                     .is_some_and(|f| bug.function.contains(f)))

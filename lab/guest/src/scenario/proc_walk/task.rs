@@ -44,22 +44,24 @@ pub(super) fn child(root: BorrowedFd<'_>, salt: u32, show: impl Fn(i32)) -> Resu
     }
 }
 
-/// Nobody is found by the number of a task that was reaped, unless somebody else has it now.
+/// Nobody is found by the number of a task that was reaped, unless somebody else has it now. Looked up, not opened:
+/// an open asks the task for permission and fails without it, whatever the name led to.
 fn gone(root: BorrowedFd<'_>, name: Name, begun: Option<u64>) -> Result<(), Fault> {
     for _ in 0..LOOKS {
-        let folder = match ops::open(root, name.as_c(), O_RDONLY | O_DIRECTORY) {
+        match ops::stat(root, name.as_c()) {
             Err(ENOENT | ESRCH) => return Ok(()),
-            Err(errno) => return Err(due("lookup of a reaped task", "open")(errno)),
-            Ok(folder) => folder,
-        };
-        match start_time(folder.as_fd()) {
+            Err(errno) => return Err(due("lookup of a reaped task", "stat")(errno)),
+            Ok(_) => {}
+        }
+        let folder = ops::open(root, name.as_c(), O_RDONLY | O_DIRECTORY).ok();
+        match folder.and_then(|folder| start_time(folder.as_fd())) {
             Some(other) if begun.is_some_and(|begun| begun != other) => return Ok(()),
             _ => std::thread::sleep(Duration::from_millis(1)),
         }
     }
     Err(Fault::wrong(
         "a reaped task is still found",
-        format!("/proc/{name} can be opened"),
+        format!("/proc/{name} is there"),
     ))
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Doing a step, and judging what the kernel answered.
 
-use super::arena::{ABSENT, Arena, Dir, KEEP, KEEP_CONTENT};
+use super::arena::{ABSENT, Arena, Dir, KEEP, KEEP_CONTENT, STAY};
 use super::step::{Move, Op};
 use crate::ops::{self, Name, errno_name};
 use crate::scenario::fault::{Fault, content, due, gone, starved};
@@ -100,24 +100,30 @@ fn allowed(op: Op, errno: i32, remote: bool) -> bool {
 
 /// The buffer's size decides where the kernel stops and goes on later, while others change the directory.
 fn read_dir(arena: &Arena, dir: &Dir, choice: u32) -> Result<(), Fault> {
-    let (mut keeps, mut absents) = (0, 0);
+    let names = [KEEP, STAY, ABSENT];
+    let mut counts = [0; 3];
     let mut buffer = [0; 4096];
-    let size = [320, 640, 4096][choice as usize % 3];
+    let size = [72, 96, 128, 192, 320, 640, 1280, 4096][choice as usize % 8];
     ops::read_dir_in(dir.fd(), &mut buffer[..size], |name| {
-        keeps += u32::from(name == KEEP);
-        absents += u32::from(name == ABSENT);
+        for (count, known) in counts.iter_mut().zip(names) {
+            *count += u32::from(name == known);
+        }
     })
     .map_err(due("directory cannot be read", "getdents"))?;
+    let [stable @ .., absents] = counts;
     if absents > 0 {
         let seen = format!("readdir shows it {absents} times");
         return Err(Fault::Wrong("absent name seen", seen));
     }
-    // An NFS client pages through a directory that changes below it; it may meet a name twice.
-    if keeps == 1 || arena.remote && keeps > 1 {
-        return Ok(());
+    for (count, name) in stable.into_iter().zip(names) {
+        // An NFS client pages through a directory that changes below it; it may meet a name twice.
+        if count == 0 || count > 1 && !arena.remote {
+            let name = name.to_string_lossy();
+            let seen = format!("readdir in {size} bytes shows {name} {count} times");
+            return Err(Fault::Wrong("stable name not listed once", seen));
+        }
     }
-    let seen = format!("readdir shows it {keeps} times");
-    Err(Fault::Wrong("stable name not listed once", seen))
+    Ok(())
 }
 
 fn keep(dir: &Dir) -> Result<(), Fault> {

@@ -9,7 +9,9 @@ use std::path::Path;
 
 /// The name that always exists.
 pub(crate) const KEEP: &CStr = c"keep";
-/// What is in it.
+/// A second one, made after the first: of two neighbours, one is at the end of what a small buffer holds.
+pub(crate) const STAY: &CStr = c"stay";
+/// What is in the first one.
 pub(crate) const KEEP_CONTENT: &[u8] = b"always here\n";
 /// The name that never exists.
 pub(crate) const ABSENT: &CStr = c"never";
@@ -78,5 +80,10 @@ fn make_dir(root: BorrowedFd<'_>, name: &CStr) -> ops::Answer<Dir> {
     )?;
     ops::write_at_0(file.as_fd(), KEEP_CONTENT)?;
     let keep = ops::stat(file.as_fd(), c"")?;
+    ops::open(
+        fd.as_fd(),
+        STAY,
+        libc::O_RDWR | libc::O_CREAT | libc::O_EXCL,
+    )?;
     Ok(Dir { fd, keep })
 }
