@@ -173,7 +173,8 @@ impl Run<'_> {
             stuck += 1;
             let step = slot.step();
             let op = step.map_or_else(|| "start".into(), |step| shared.stage.show(&step));
-            self.tell_stuck(slot.tid.load(Ordering::Relaxed), op);
+            let since = slot.in_step_since().unwrap_or_default();
+            self.tell_stuck(slot.tid.load(Ordering::Relaxed), op, since);
         }
         stuck
     }
@@ -184,6 +185,7 @@ impl Run<'_> {
         what: String,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, String> {
+        let begun = boot_ms();
         let (tell_tid, tid) = mpsc::channel();
         let (give, take) = mpsc::channel();
         let thread = std::thread::Builder::new().name("setup".into());
@@ -196,7 +198,7 @@ impl Run<'_> {
         if let Ok(value) = take.recv_timeout(SETUP) {
             return Ok(value);
         }
-        self.tell_stuck(tid.try_recv().unwrap_or_default(), what.clone());
+        self.tell_stuck(tid.try_recv().unwrap_or_default(), what.clone(), begun);
         Err(format!("{what} did not end within {} s", SETUP.as_secs()))
     }
 }

@@ -194,6 +194,9 @@ pub enum Event {
         op: String,
         /// /proc/PID/wchan.
         wchan: String,
+        /// Milliseconds since boot when that operation began: when the thread got stuck. 0 where that is not known.
+        #[serde(default)]
+        since_ms: u64,
         /// /proc/PID/stack, one frame an entry, innermost first.
         stack: Vec<String>,
     },

@@ -142,6 +142,7 @@ mod tests {
                 state: 'D',
                 op: "unlink d0/n3".into(),
                 wchan: "d_alloc_parallel".into(),
+                since_ms: 40,
                 stack: vec!["d_alloc_parallel+0x3a0/0x6d0".into()],
             },
             Event::End {

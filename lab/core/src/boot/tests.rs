@@ -90,6 +90,7 @@ fn stuck() -> Event {
         comm: "worker".into(),
         state: 'D',
         op: "unlink".into(),
+        since_ms: 0,
         wchan: "d_alloc_parallel".into(),
         stack: Vec::new(),
     })

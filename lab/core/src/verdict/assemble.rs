@@ -36,9 +36,14 @@ pub fn beyond_console(
                 comm,
                 tid,
                 op,
+                since_ms,
                 stack,
                 ..
-            } => stuck(comm, *tid, op, stack, event.t_ms),
+            } => {
+                // The race was lost when the operation began that never ended, not when that was noticed.
+                let began = Some(*since_ms).filter(|since| *since > 0);
+                stuck(comm, *tid, op, stack, began.unwrap_or(event.t_ms))
+            }
             Event::Wrong { index, oracle, .. } => {
                 let scenario = scenario_name(job, *index);
                 make(
@@ -258,5 +263,84 @@ fn ended(how: &Ended) -> String {
         Ended::Stuck { threads } => format!("{threads} threads stuck"),
         Ended::Skipped { reason } => format!("skipped: {reason}"),
         Ended::Failed { reason } => format!("failed: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Accel, Limits, Machine};
+    use lab_wire::{GuestJob, PROTOCOL};
+
+    fn job() -> BootJob {
+        BootJob {
+            kernel: "k".into(),
+            cache: "c".into(),
+            label: String::new(),
+            machine: Machine {
+                cpus: 1,
+                memory_mib: 128,
+                accel: Accel::Tcg,
+                disks: Vec::new(),
+            },
+            append: Vec::new(),
+            guest: GuestJob {
+                protocol: PROTOCOL,
+                scenarios: Vec::new(),
+                sysctl: Default::default(),
+                drain_seconds: 1,
+            },
+            limits: Limits {
+                firmware: 1,
+                kernel: 1,
+                agent: 1,
+                scenario_extra: 1,
+                settle: 1,
+                drain: 1,
+                console_mib: 1,
+            },
+            until_hit: false,
+        }
+    }
+
+    fn found(t_ms: u64, event: Event) -> Vec<Finding> {
+        let told = [FromGuest { t_ms, event }];
+        beyond_console(&job(), &BootOutcome::Completed, &told, &[])
+    }
+
+    fn stuck_since(since_ms: u64) -> Event {
+        Event::Stuck {
+            index: 0,
+            tid: 71,
+            comm: "w3".into(),
+            state: 'D',
+            op: "unlink d0/n3".into(),
+            wchan: "d_alloc_parallel".into(),
+            since_ms,
+            stack: vec!["d_alloc_parallel+0x3a0/0x6d0".into()],
+        }
+    }
+
+    #[test]
+    fn a_stuck_thread_counts_from_when_it_got_stuck() {
+        let hung = found(25_000, stuck_since(2_500));
+        assert_eq!(hung[0].time, Some(2.5));
+        assert_eq!(hung[0].function.as_deref(), Some("d_alloc_parallel"));
+        assert_eq!(found(25_000, stuck_since(0))[0].time, Some(25.0));
+    }
+
+    #[test]
+    fn slowness_is_a_suspicion_and_the_hosts_stalls_are_nothing() {
+        let stall = |worked_ms| Event::Stall {
+            cpu: 1,
+            gap_ms: 400,
+            worked_ms,
+        };
+        assert_eq!(found(1, stall(150)), []);
+        let own = found(1, stall(390));
+        assert_eq!(
+            (own[0].class, own[0].weight),
+            (Class::Slow, Weight::Suspicion)
+        );
     }
 }

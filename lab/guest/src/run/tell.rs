@@ -13,8 +13,8 @@ use std::sync::Arc;
 const TOLD: usize = 32;
 
 impl Run<'_> {
-    /// Tells of a thread that does not stop, as /proc shows it.
-    pub(super) fn tell_stuck(&self, tid: i32, op: String) {
+    /// Tells of a thread that does not stop, as /proc shows it, and since when it is in its operation.
+    pub(super) fn tell_stuck(&self, tid: i32, op: String, since_ms: u64) {
         let proc::Task {
             comm,
             state,
@@ -29,6 +29,7 @@ impl Run<'_> {
             state,
             op,
             wchan,
+            since_ms,
             stack,
         });
     }
