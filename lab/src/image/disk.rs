@@ -13,14 +13,17 @@ use std::process::{Command, Output};
 /// Changes when the way in which disks are made does.
 const RECIPE: &str = "disk-1";
 
+/// mkfs's prototype, and what is done to the image afterwards.
+type Content = (&'static str, fn(&Path) -> Result<()>);
+
 /// How to make one filesystem.
 struct Maker {
     fs: &'static str,
     program: &'static str,
     package: &'static str,
     args: &'static [&'static str],
-    /// What the filesystem shall hold: mkfs's prototype, and what is done to it afterwards.
-    content: Option<(&'static str, fn(&Path) -> Result<()>)>,
+    /// What the filesystem shall hold; none: nothing.
+    content: Option<Content>,
     /// Smallest disk that the program accepts, MiB.
     least_mib: u32,
 }
