@@ -90,7 +90,8 @@ const TRIALS: &[Trial] = &[
             && kept <= FLOODED
             && left.console.starts_with("[    0.000000]")
             && left.console.contains("bytes of console cut here")
-            && left.findings.is_empty()
+            // Printing that much keeps a CPU from everybody else, which may be suspected and no more.
+            && left.findings.iter().all(|f| f.class == Class::Slow)
     }),
     Trial {
         fs: "ext4",
