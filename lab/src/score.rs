@@ -13,9 +13,11 @@ use crate::tree::{self, Tree};
 use crate::ui::{Ui, harmless};
 use crate::{intake, listen, profiles};
 use lab_core::job::{BootJob, BuildJob, BuildOutcome, BuildReport};
+use lab_core::outcome::BootOutcome;
 use lab_core::profile::{Load, Profile};
 use lab_core::score::{Attempt, Bug, Clean, Row, SCORE_FORMAT, Score, attempt, clean, read_bug};
 use lab_core::verdict::{RunName, RunRecord};
+use lab_wire::Known;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -94,6 +96,9 @@ pub struct Scoring<'a> {
     pub host: &'a Host,
 }
 
+/// What to try where a scenario is not known.
+const LISTED: &str = "`lab scenarios` lists them";
+
 /// A kernel of the score, or why there is none.
 type Kernel = std::result::Result<BuildReport, String>;
 
@@ -103,11 +108,17 @@ impl Scoring<'_> {
     /// # Errors
     /// When the lab was stopped, a bug's series does not apply, or the folder cannot be written.
     pub async fn run(&self) -> Result<Score> {
+        // What can be wrong with the plan is found before an hour is spent on kernels.
         let bugs = bugs(&self.plan.bugs)?;
+        if let Some(name) = &self.plan.against {
+            known(name)?;
+        }
         let mut profiles = BTreeMap::new();
         let named = self.plan.rows.iter().map(|(_, profile)| profile);
         for name in named.chain(&self.plan.clean).collect::<BTreeSet<_>>() {
-            profiles.insert(name.as_str(), profiles::load(name)?);
+            let profile = profiles::load(name)?;
+            self.clean_profile(&profile)?;
+            profiles.insert(name.as_str(), profile);
         }
         let base = self.base()?;
         let mut kernels: BTreeMap<(&str, &str), Kernel> = BTreeMap::new();
@@ -231,7 +242,8 @@ impl Scoring<'_> {
     /// A profile with the workload of a clean boot.
     fn clean_profile(&self, profile: &Profile) -> Result<Profile> {
         let every = profile.with_workload(Load::every(self.plan.clean_seconds));
-        every.only(&self.plan.clean_scenarios).map_err(Error::usage)
+        let chosen = every.only(&self.plan.clean_scenarios);
+        chosen.map_err(|why| Error::usage(why).hint(LISTED))
     }
 
     async fn row(&self, bug: &Bug, profile: &Profile, kernel: &Kernel) -> Result<Row> {
@@ -261,6 +273,13 @@ impl Scoring<'_> {
         scenario: &str,
     ) -> Result<Vec<Attempt>> {
         let loads = loads(bug, scenario, self.plan.seconds)?;
+        if loads.is_empty() {
+            self.ui.say(&format!(
+                "  {scenario} runs on none of the filesystems of {}: not compared",
+                bug.name
+            ));
+            return Ok(Vec::new());
+        }
         let profile = profile.with_workload(loads);
         let name = match scenario == bug.scenario {
             true => bug.name.clone(),
@@ -316,17 +335,23 @@ impl Scoring<'_> {
             patch: 0,
             key: kernel.key.clone(),
         };
-        listen::record(&out, name, &job).map(Ok)
+        let record = listen::record(&out, name, &job)?;
+        // A boot that was stopped says nothing, and there shall be no score that counts it.
+        match record.outcome {
+            BootOutcome::Interrupted => Err(Error::interrupted()),
+            _ => Ok(Ok(record)),
+        }
     }
+}
+
+fn known(scenario: &str) -> Result<&'static Known> {
+    lab_wire::known(scenario)
+        .ok_or_else(|| Error::usage(format!("no scenario {scenario}")).hint(LISTED))
 }
 
 /// The workload of a bug's boot: its scenario on each of its filesystems, the seconds shared among them.
 fn loads(bug: &Bug, scenario: &str, seconds: u32) -> Result<Vec<Load>> {
-    let known = lab_wire::known(scenario).ok_or_else(|| {
-        Error::usage(format!(
-            "no scenario {scenario}; `lab scenarios` lists them"
-        ))
-    })?;
+    let known = known(scenario)?;
     let on: Vec<&String> = bug
         .fs
         .iter()

@@ -107,6 +107,12 @@ fn wrong_bugs_are_refused_before_anything_is_built() {
     let bench = with_bugs();
     let refused = ask(&bench, &score(&bench, &["--bug", "shwon"])).exits(129);
     assert!(refused.err.contains("no bug shwon") && refused.err.contains("hidden  shown"));
+    for unknown in [["--against", "plian"], ["--scenario", "lookup-strom"]] {
+        let refused = ask(&bench, &score(&bench, &unknown)).exits(129);
+        assert!(refused.err.contains("no scenario"), "{}", refused.err);
+        assert!(!refused.err.contains("build"), "{}", refused.err);
+    }
+    let refused = bench.sets();
     bench.write(
         "bugs/shown/bug.yaml",
         &YAML.replace("lookup-storm", "lookup-strom"),
@@ -117,7 +123,7 @@ fn wrong_bugs_are_refused_before_anything_is_built() {
         "{}",
         refused.err
     );
-    assert_eq!(bench.sets(), Vec::<String>::new());
+    assert_eq!(bench.sets(), refused);
 }
 
 #[test]
