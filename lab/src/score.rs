@@ -56,6 +56,33 @@ pub struct Plan {
     pub no_sandbox: bool,
 }
 
+impl Plan {
+    /// The profiles that it names. What else can be wrong with it is found here, too, before an hour is spent on kernels.
+    ///
+    /// # Errors
+    /// Names a profile or a scenario that there is not.
+    pub fn check(&self) -> Result<BTreeMap<&str, Profile>> {
+        if let Some(name) = &self.against {
+            known(name)?;
+        }
+        let mut profiles = BTreeMap::new();
+        let named = self.rows.iter().map(|(_, profile)| profile);
+        for name in named.chain(&self.clean).collect::<BTreeSet<_>>() {
+            let profile = profiles::load(name)?;
+            self.clean_profile(&profile)?;
+            profiles.insert(name.as_str(), profile);
+        }
+        Ok(profiles)
+    }
+
+    /// A profile with the workload of a clean boot.
+    fn clean_profile(&self, profile: &Profile) -> Result<Profile> {
+        let every = profile.with_workload(Load::every(self.clean_seconds));
+        let chosen = every.only(&self.clean_scenarios);
+        chosen.map_err(|why| Error::usage(why).hint(LISTED))
+    }
+}
+
 /// The bugs below a folder, by name. A folder without `bug.yaml` is none.
 ///
 /// # Errors
@@ -108,18 +135,8 @@ impl Scoring<'_> {
     /// # Errors
     /// When the lab was stopped, a bug's series does not apply, or the folder cannot be written.
     pub async fn run(&self) -> Result<Score> {
-        // What can be wrong with the plan is found before an hour is spent on kernels.
         let bugs = bugs(&self.plan.bugs)?;
-        if let Some(name) = &self.plan.against {
-            known(name)?;
-        }
-        let mut profiles = BTreeMap::new();
-        let named = self.plan.rows.iter().map(|(_, profile)| profile);
-        for name in named.chain(&self.plan.clean).collect::<BTreeSet<_>>() {
-            let profile = profiles::load(name)?;
-            self.clean_profile(&profile)?;
-            profiles.insert(name.as_str(), profile);
-        }
+        let profiles = self.plan.check()?;
         let base = self.base()?;
         let mut kernels: BTreeMap<(&str, &str), Kernel> = BTreeMap::new();
         for name in &self.plan.clean {
@@ -219,7 +236,7 @@ impl Scoring<'_> {
                 return Ok(counted);
             }
         };
-        let profile = self.clean_profile(profile)?;
+        let profile = self.plan.clean_profile(profile)?;
         let (mut records, mut spoilt) = (Vec::new(), Vec::new());
         for number in 1..=self.plan.clean_boots {
             let record = match self.boot("clean", &profile, kernel, number, false).await? {
@@ -237,13 +254,6 @@ impl Scoring<'_> {
         counted = clean(&profile.name, &records);
         counted.trouble.extend(spoilt);
         Ok(counted)
-    }
-
-    /// A profile with the workload of a clean boot.
-    fn clean_profile(&self, profile: &Profile) -> Result<Profile> {
-        let every = profile.with_workload(Load::every(self.plan.clean_seconds));
-        let chosen = every.only(&self.plan.clean_scenarios);
-        chosen.map_err(|why| Error::usage(why).hint(LISTED))
     }
 
     async fn row(&self, bug: &Bug, profile: &Profile, kernel: &Kernel) -> Result<Row> {

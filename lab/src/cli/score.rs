@@ -158,6 +158,7 @@ fn read_plan(folder: &Path) -> Result<Plan> {
 fn begin(args: &Args, results: &Path) -> Result<(PathBuf, Plan)> {
     let now = jiff::Timestamp::now();
     let plan = plan(args, now)?;
+    plan.check()?;
     let folder = results.join(format!("score-{}", now.strftime("%Y%m%d-%H%M%S")));
     std::fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
     file::write_json(&folder.join("plan.json"), &plan)?;

@@ -110,9 +110,8 @@ fn wrong_bugs_are_refused_before_anything_is_built() {
     for unknown in [["--against", "plian"], ["--scenario", "lookup-strom"]] {
         let refused = ask(&bench, &score(&bench, &unknown)).exits(129);
         assert!(refused.err.contains("no scenario"), "{}", refused.err);
-        assert!(!refused.err.contains("build"), "{}", refused.err);
+        assert!(refused.err.contains("lab scenarios"), "{}", refused.err);
     }
-    let refused = bench.sets();
     bench.write(
         "bugs/shown/bug.yaml",
         &YAML.replace("lookup-storm", "lookup-strom"),
@@ -123,7 +122,7 @@ fn wrong_bugs_are_refused_before_anything_is_built() {
         "{}",
         refused.err
     );
-    assert_eq!(bench.sets(), refused);
+    assert_eq!(bench.sets(), Vec::<String>::new());
 }
 
 #[test]
