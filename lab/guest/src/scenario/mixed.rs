@@ -117,18 +117,12 @@ mod tests {
 
     fn asked(fs: &str, mix: &[(&str, u32)]) -> Scenario {
         Scenario {
-            name: NAME.into(),
             fs: fs.into(),
-            threads: 16,
-            names: 8,
-            dirs: 2,
-            seconds: 1,
-            seed: 42,
-            pause_us: 0,
             mix: mix
                 .iter()
                 .map(|(name, weight)| ((*name).to_owned(), *weight))
                 .collect(),
+            ..crate::scenario::bench::asked(NAME, 16, 8, 2)
         }
     }
 

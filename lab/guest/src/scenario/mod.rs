@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The table of scenarios, and what each of them has to bring.
 
+#[cfg(test)]
+pub(crate) mod bench;
 pub(crate) mod caches;
 mod ci_lookup;
 pub(crate) mod fault;

@@ -4,17 +4,7 @@
 use super::*;
 
 fn asked() -> Scenario {
-    Scenario {
-        name: "lookup-storm".into(),
-        fs: "tmpfs".into(),
-        threads: 6,
-        names: 6,
-        dirs: 2,
-        seconds: 1,
-        seed: 42,
-        pause_us: 0,
-        mix: Default::default(),
-    }
+    bench::asked("lookup-storm", 6, 6, 2)
 }
 
 #[test]

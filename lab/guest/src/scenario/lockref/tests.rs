@@ -2,51 +2,23 @@
 //! References on this host, and a folder that was tampered with.
 
 use super::*;
-use crate::scenario::SCENARIOS;
+use crate::scenario::bench;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 fn asked() -> Scenario {
-    Scenario {
-        name: "lockref".into(),
-        fs: "tmpfs".into(),
-        threads: 2,
-        names: 2,
-        dirs: 1,
-        seconds: 2,
-        seed: 42,
-        pause_us: 0,
-        mix: Default::default(),
-    }
+    bench::asked("lockref", 2, 2, 1)
 }
 
 fn folder(case: &str) -> PathBuf {
-    let base = std::env::temp_dir().join(format!("lab-lockref-{case}-{}", std::process::id()));
-    std::fs::create_dir(&base).unwrap();
-    base
+    bench::folder(&format!("lockref-{case}"))
 }
 
 #[test]
 fn it_measures_its_curve_and_finds_nothing_wrong() {
     let base = folder("run");
-    let entry = SCENARIOS.iter().find(|e| e.name == "lockref").unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let shared = entry
-        .share(&asked(), &Place::folder(base.clone()), &stop)
-        .unwrap();
     let cwd = std::env::current_dir().unwrap();
-    std::thread::scope(|scope| {
-        for number in 0..2 {
-            let shared = &shared;
-            scope.spawn(move || shared.stage.work(&mut Worker::new(shared, number)));
-        }
-        std::thread::sleep(Duration::from_millis(1_600));
-        stop.store(true, Ordering::Relaxed);
-    });
-    for slot in &shared.slots {
-        assert_eq!(slot.take_told().wrongs, []);
-    }
+    let time = Duration::from_millis(1_600);
+    let shared = bench::run(&asked(), &Place::folder(base.clone()), time);
     let numbers = shared.stage.numbers();
     assert_eq!(numbers.len(), 2, "{numbers:?}");
     assert!(

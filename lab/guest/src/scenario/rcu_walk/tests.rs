@@ -4,30 +4,16 @@
 use super::model::NOTHING;
 use super::step::{A, B, G};
 use super::*;
+use crate::scenario::bench;
 use crate::scenario::fault::Fault;
-use crate::scenario::{Entry, SCENARIOS};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 fn asked() -> Scenario {
-    Scenario {
-        name: "rcu-walk".into(),
-        fs: "tmpfs".into(),
-        threads: 4,
-        names: 4,
-        dirs: 2,
-        seconds: 1,
-        seed: 42,
-        pause_us: 0,
-        mix: Default::default(),
-    }
+    bench::asked("rcu-walk", 4, 4, 2)
 }
 
 fn folder(case: &str) -> PathBuf {
-    let base = std::env::temp_dir().join(format!("lab-walk-{case}-{}", std::process::id()));
-    std::fs::create_dir(&base).unwrap();
-    base
+    bench::folder(&format!("walk-{case}"))
 }
 
 fn walk(base: &std::path::Path) -> Walk {
@@ -46,23 +32,12 @@ fn walk(base: &std::path::Path) -> Walk {
 #[test]
 fn it_walks_a_second_and_finds_nothing_wrong() {
     let base = folder("run");
-    let entry: &'static Entry = SCENARIOS.iter().find(|e| e.name == "rcu-walk").unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let shared = entry
-        .share(&asked(), &Place::folder(base.clone()), &stop)
-        .unwrap();
-    std::thread::scope(|scope| {
-        for number in 0..4 {
-            let shared = &shared;
-            scope.spawn(move || shared.stage.work(&mut Worker::new(shared, number)));
-        }
-        std::thread::sleep(Duration::from_secs(1));
-        stop.store(true, Ordering::Relaxed);
-    });
-    for slot in &shared.slots {
-        assert_eq!(slot.take_told().wrongs, []);
-        assert!(slot.ops.load(Ordering::Relaxed) > 0);
-    }
+    let shared = bench::run(
+        &asked(),
+        &Place::folder(base.clone()),
+        Duration::from_secs(1),
+    );
+    assert!(bench::all_worked(&shared));
     std::fs::remove_dir_all(&base).unwrap();
 }
 

@@ -3,54 +3,27 @@
 
 use super::step::{Op, movable};
 use super::*;
-use crate::scenario::SCENARIOS;
+use crate::scenario::bench;
 use crate::scenario::fault::Fault;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn asked() -> Scenario {
-    Scenario {
-        name: "rename-web".into(),
-        fs: "tmpfs".into(),
-        threads: 8,
-        names: 4,
-        dirs: 2,
-        seconds: 1,
-        seed: 42,
-        pause_us: 0,
-        mix: Default::default(),
-    }
+    bench::asked("rename-web", 8, 4, 2)
 }
 
 fn folder(case: &str) -> PathBuf {
-    let base = std::env::temp_dir().join(format!("lab-web-{case}-{}", std::process::id()));
-    std::fs::create_dir(&base).unwrap();
-    base
+    bench::folder(&format!("web-{case}"))
 }
 
 #[test]
 fn it_weaves_a_second_and_a_tree_is_left() {
     let base = folder("run");
-    let entry = SCENARIOS.iter().find(|e| e.name == "rename-web").unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
     let mut place = Place::folder(base.clone());
     // What is below this host's folder for temporary files may not count links.
     place.fs = "overlay".into();
-    let shared = entry.share(&asked(), &place, &stop).unwrap();
-    std::thread::scope(|scope| {
-        for number in 0..8 {
-            let shared = &shared;
-            scope.spawn(move || shared.stage.work(&mut Worker::new(shared, number)));
-        }
-        std::thread::sleep(Duration::from_secs(1));
-        stop.store(true, Ordering::Relaxed);
-    });
-    for slot in &shared.slots {
-        assert_eq!(slot.take_told().wrongs, []);
-        assert!(slot.ops.load(Ordering::Relaxed) > 0);
-    }
+    let shared = bench::run(&asked(), &place, Duration::from_secs(1));
+    assert!(bench::all_worked(&shared));
     assert_eq!(shared.stage.settle(), []);
     assert!(shared.stage.numbers()[0].value > 4.0);
     std::fs::remove_dir_all(&base).unwrap();
