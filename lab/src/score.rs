@@ -90,13 +90,21 @@ impl Plan {
 pub fn bugs(folder: &Path) -> Result<BTreeMap<String, Bug>> {
     let reading = || format!("read the seeded bugs in {}", folder.display());
     let mut bugs = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).doing(reading)? {
+    let entries = std::fs::read_dir(folder).doing(reading);
+    let entries = entries.map_err(|e| {
+        e.hint("--bugs DIR says where they are; the lab's source has them in patches/seeded")
+    })?;
+    for entry in entries {
         let entry = entry.doing(reading)?;
         let path = entry.path().join("bug.yaml");
         if !path.is_file() {
             continue;
         }
         let name = entry.file_name().to_string_lossy().into_owned();
+        if name == CLEAN {
+            let words = format!("{} cannot be the name of a bug", path.display());
+            return Err(Error::usage(words).hint("it is what the kernel without any is called"));
+        }
         let text = std::fs::read_to_string(&path).doing(|| format!("read {}", path.display()))?;
         let bug = read_bug(&name, &path.display().to_string(), &text)
             .map_err(|error| Error::usage(error.to_string()))?;
@@ -123,6 +131,8 @@ pub struct Scoring<'a> {
     pub host: &'a Host,
 }
 
+/// What the kernel without any bug is called, in folders and labels.
+const CLEAN: &str = "clean";
 /// What to try where a scenario is not known.
 const LISTED: &str = "`lab scenarios` lists them";
 
@@ -140,8 +150,8 @@ impl Scoring<'_> {
         let base = self.base()?;
         let mut kernels: BTreeMap<(&str, &str), Kernel> = BTreeMap::new();
         for name in &self.plan.clean {
-            let kernel = self.build("clean", &profiles[name.as_str()], &base).await?;
-            kernels.insert(("clean", name), kernel);
+            let kernel = self.build(CLEAN, &profiles[name.as_str()], &base).await?;
+            kernels.insert((CLEAN, name), kernel);
         }
         for (bug, profile) in &self.plan.rows {
             let commit = self.apply(bug)?;
@@ -152,7 +162,7 @@ impl Scoring<'_> {
         }
         let mut score = self.empty();
         for name in &self.plan.clean {
-            let kernel = &kernels[&("clean", name.as_str())];
+            let kernel = &kernels[&(CLEAN, name.as_str())];
             let counted = self.clean(&profiles[name.as_str()], kernel).await?;
             score.clean.push(counted);
         }
@@ -239,7 +249,7 @@ impl Scoring<'_> {
         let profile = self.plan.clean_profile(profile)?;
         let (mut records, mut spoilt) = (Vec::new(), Vec::new());
         for number in 1..=self.plan.clean_boots {
-            let record = match self.boot("clean", &profile, kernel, number, false).await? {
+            let record = match self.boot(CLEAN, &profile, kernel, number, false).await? {
                 Ok(record) => record,
                 Err(why) => {
                     spoilt.push(why);

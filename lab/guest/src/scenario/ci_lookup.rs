@@ -213,18 +213,12 @@ impl Folding {
         const LOST: &str = "own name lost";
         let (own, name) = (self.own.as_fd(), Name::new("own", worker.into()));
         let made = spelt(step, name.as_c());
-        let flags = O_RDWR | O_CREAT | O_EXCL;
-        let file =
-            ops::open(own, made.as_c(), flags).map_err(due("own name not free", "create"))?;
-        let ino = ops::stat(file.as_fd(), c"")
-            .map_err(due(LOST, "fstat"))?
-            .ino;
-        drop(file);
+        let ino = make(own, made.as_c())?;
         for bits in 0..8 {
             let other = Spelling::new(name.as_c(), bits);
             let meta = ops::stat(own, other.as_c()).map_err(due(LOST, "stat"))?;
             same(meta.ino, ino, "spellings are two files")?;
-            match ops::open(own, other.as_c(), flags) {
+            match ops::open(own, other.as_c(), O_RDWR | O_CREAT | O_EXCL) {
                 Err(libc::EEXIST) => {}
                 Err(errno) => return Err(due("name made in two spellings", "create")(errno)),
                 Ok(_) => return Err(Fault::wrong("name made in two spellings", "it was made")),
@@ -245,13 +239,7 @@ impl Folding {
             )?;
         }
         let made = spelt(step, name.as_c());
-        let flags = O_RDWR | O_CREAT | O_EXCL;
-        let file =
-            ops::open(own, made.as_c(), flags).map_err(due("own name not free", "create"))?;
-        let ino = ops::stat(file.as_fd(), c"")
-            .map_err(due(LOST, "fstat"))?
-            .ino;
-        drop(file);
+        let ino = make(own, made.as_c())?;
         for bits in 0..8 {
             let other = Spelling::new(name.as_c(), bits);
             let meta = ops::stat(own, other.as_c()).map_err(due(LOST, "stat"))?;
@@ -376,6 +364,14 @@ impl Stage for Folding {
     fn numbers(&self) -> Vec<Number> {
         vec![Number::count("rounds", self.rounds.count().into())]
     }
+}
+
+/// Makes a file of a name that is free; gives its inode.
+fn make(dir: BorrowedFd<'_>, name: &CStr) -> Result<u64, Fault> {
+    let file = ops::open(dir, name, O_RDWR | O_CREAT | O_EXCL);
+    let file = file.map_err(due("own name not free", "create"))?;
+    let meta = ops::stat(file.as_fd(), c"").map_err(due("own name lost", "fstat"))?;
+    Ok(meta.ino)
 }
 
 #[cfg(test)]
