@@ -102,6 +102,7 @@ fn job(kernel: &Path, cache: &Path, accel: Accel) -> BootJob {
             scenarios: vec![scenario],
             sysctl: Default::default(),
             drain_seconds: 10,
+            hold: false,
         },
         limits: Limits {
             firmware: 60,
@@ -113,6 +114,8 @@ fn job(kernel: &Path, cache: &Path, accel: Accel) -> BootJob {
             console_mib: 1,
         },
         until_hit: false,
+        evidence: Default::default(),
+        gdb: None,
     }
 }
 

@@ -341,6 +341,8 @@ impl Scoring<'_> {
             guest: doors::guest_job(profile, profile.scenarios(seed, None)),
             limits: profile.limits(),
             until_hit,
+            evidence: Default::default(),
+            gdb: None,
         };
         let out = self.folder.join("runs").join(&id);
         let label = format!("boot {name}, {} #{number}", profile.name);

@@ -210,6 +210,7 @@ fn job(trial: &Trial, kernel: &Path, cache: &Path) -> BootJob {
             scenarios: vec![scenario],
             sysctl: sysctl.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
             drain_seconds: 8,
+            hold: false,
         },
         limits: Limits {
             firmware: 60,
@@ -221,6 +222,8 @@ fn job(trial: &Trial, kernel: &Path, cache: &Path) -> BootJob {
             console_mib: u32::from(trial.name != "flood"),
         },
         until_hit: false,
+        evidence: Default::default(),
+        gdb: None,
     }
 }
 

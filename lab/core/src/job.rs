@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Format of job and report files.
-pub const JOB_FORMAT: u32 = 1;
+pub const JOB_FORMAT: u32 = 2;
 
 /// A job file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,6 +100,9 @@ pub struct BuildReport {
     pub objects: u32,
     /// `uname -r` of the kernel.
     pub release: Option<String>,
+    /// GNU build id of `vmlinux`, hexadecimal: what a dump of this kernel carries.
+    #[serde(default)]
+    pub build_id: Option<String>,
     /// First line of the compiler's --version.
     pub compiler: String,
     /// Requested options that this tree has no symbol for, and optional ones that were lost.
@@ -167,6 +170,48 @@ pub struct BootJob {
     pub limits: Limits,
     /// End the run at the first finding.
     pub until_hit: bool,
+    /// What is kept of it besides its console.
+    #[serde(default)]
+    pub evidence: EvidencePlan,
+    /// TCP port on the loop-back at which QEMU waits for a debugger before the first instruction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gdb: Option<u16>,
+}
+
+/// What evidence a boot takes of a kernel that failed, and whether it looks at one that did not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvidencePlan {
+    /// Which failures leave a dump of the guest's memory.
+    pub dump: DumpPolicy,
+    /// Compressed size at which a dump is cut, MiB.
+    pub dump_mib: u32,
+    /// Dump and audit the dentry cache at the end of each scenario, too.
+    pub audit: bool,
+}
+
+impl Default for EvidencePlan {
+    /// What a job of an older lab meant, which knew of no dumps.
+    fn default() -> Self {
+        Self {
+            dump: DumpPolicy::None,
+            dump_mib: 512,
+            audit: false,
+        }
+    }
+}
+
+/// Which dumps are taken and kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DumpPolicy {
+    /// No dump is taken.
+    None,
+    /// One is taken of each failure, and kept for the first of each signature in a set.
+    #[default]
+    First,
+    /// All are kept.
+    All,
 }
 
 /// The virtual machine.
@@ -254,4 +299,26 @@ pub struct Recording {
     pub console_cut: u64,
     /// What the lab noticed and did, in order, for people.
     pub remarks: Vec<String>,
+    /// Dumps of the guest's memory, in the run's folder.
+    #[serde(default)]
+    pub dumps: Vec<DumpRecord>,
+}
+
+/// One dump of a guest's memory: an ELF core with vmcoreinfo, compressed with zstd.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DumpRecord {
+    /// File in the run's folder.
+    pub file: String,
+    /// Why it was taken, for people.
+    pub why: String,
+    /// The scenario at whose end it was taken, if it is for an audit.
+    pub scenario: Option<u32>,
+    /// Bytes of the core.
+    pub bytes: u64,
+    /// Bytes of the file.
+    pub stored: u64,
+    /// Seconds that it took, from asking QEMU to the last byte stored.
+    pub seconds: f64,
+    /// It is all there: neither cut at its limit nor by an error.
+    pub whole: bool,
 }

@@ -2,6 +2,7 @@
 //! The thinking half of the lab. Nothing in this crate does I/O: values in, values out.
 
 pub mod apply;
+pub mod autopsy;
 pub mod bisect;
 pub mod boot;
 pub mod console;

@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(other, "the job is of protocol 9, this agent speaks 2");
         assert!(refused("{}").contains("protocol none"));
         assert!(refused("{").contains("no JSON"));
-        assert!(refused(r#"{"protocol": 2, "scenarios": []}"#).contains("drain_seconds"));
-        assert!(parse_job(br#"{"protocol": 2, "scenarios": [], "drain_seconds": 5}"#).is_ok());
+        assert!(refused(r#"{"protocol": 3, "scenarios": []}"#).contains("drain_seconds"));
+        assert!(parse_job(br#"{"protocol": 3, "scenarios": [], "drain_seconds": 5}"#).is_ok());
     }
 }

@@ -174,6 +174,7 @@ impl Port {
         match decode(line) {
             Ok(ToGuest::Ping { n }) => self.tell(Event::Pong { n }),
             Ok(ToGuest::Stop) => self.stop.set(),
+            Ok(ToGuest::State | ToGuest::Go { .. }) => {}
             Err(error) => self.note(format!("the lab said something unknown: {error}")),
         }
     }

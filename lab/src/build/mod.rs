@@ -120,6 +120,7 @@ fn blank(compiler: String) -> BuildReport {
         make_seconds: 0.0,
         objects: 0,
         release: None,
+        build_id: None,
         compiler,
         lost_options: Vec::new(),
         warnings: Vec::new(),

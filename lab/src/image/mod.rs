@@ -86,7 +86,7 @@ mod tests {
 
     fn job(seed: u64) -> GuestJob {
         let text = format!(
-            r#"{{"protocol": 2, "drain_seconds": 5, "scenarios": [{{"name": "lookup-storm", "fs": "tmpfs",
+            r#"{{"protocol": 3, "drain_seconds": 5, "scenarios": [{{"name": "lookup-storm", "fs": "tmpfs",
             "threads": 4, "names": 4, "dirs": 1, "seconds": 1, "seed": {seed}}}]}}"#
         );
         serde_json::from_str(&text).unwrap()

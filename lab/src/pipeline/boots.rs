@@ -35,6 +35,8 @@ impl Corridor<'_> {
             guest: doors::guest_job(profile, profile.scenarios(seed, options.seconds)),
             limits,
             until_hit,
+            evidence: profile.evidence.clone(),
+            gdb: None,
         }
     }
 

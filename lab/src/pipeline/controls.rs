@@ -55,6 +55,8 @@ impl Corridor<'_> {
         same.cache = PathBuf::new();
         same.label.clear();
         same.until_hit = false;
+        same.evidence = Default::default();
+        same.guest.hold = false;
         for scenario in &mut same.guest.scenarios {
             scenario.seed = 0;
         }

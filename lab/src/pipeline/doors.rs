@@ -24,6 +24,7 @@ pub fn guest_job(profile: &Profile, scenarios: Vec<Scenario>) -> GuestJob {
         scenarios,
         sysctl: profile.sysctl.clone(),
         drain_seconds: profile.limits().drain.div_ceil(DRAIN_PARTS),
+        hold: profile.evidence.audit,
     }
 }
 

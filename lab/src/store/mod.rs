@@ -171,6 +171,62 @@ pub fn list(results: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// A boot on the shelf.
+#[derive(Debug)]
+pub struct RunAt {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its name.
+    pub id: String,
+    /// The set it belongs to; none for a boot of a score or of `lab job`.
+    pub set: Option<Set>,
+}
+
+/// The boot that a command names: `SET/RUN` (the set's name or a unique beginning of it), a run's folder, or a run's name
+/// alone, which is looked for in the newest set that has it.
+///
+/// # Errors
+/// When there is no such run.
+pub fn find_run(results: &Path, name: &str) -> Result<RunAt> {
+    let no_run = || {
+        Error::usage(format!("there is no run {name}"))
+            .hint("name it as SET/RUN; `lab ls` lists sets, `lab show SET` lists runs")
+    };
+    let direct = fs::canonicalize(name).ok();
+    if let Some(folder) = direct.filter(|folder| folder.join("job.json").is_file()) {
+        let id = folder.file_name().and_then(|n| n.to_str());
+        let id = id.ok_or_else(no_run)?.to_owned();
+        let set = folder.parent().and_then(Path::parent).map(Path::to_owned);
+        let set = set.filter(|set| set.join("manifest.json").is_file());
+        let set = set.map(|set| Set::open(results, &set.display().to_string()));
+        return Ok(RunAt {
+            set: set.transpose()?,
+            folder,
+            id,
+        });
+    }
+    let (set, id) = match name.trim_end_matches('/').rsplit_once('/') {
+        Some((set, run)) => (Set::open(results, set)?, run.to_owned()),
+        None => {
+            let mut sets: Vec<Set> = (list(results)?.iter())
+                .filter(|set| results.join(set).join("runs").join(name).is_dir())
+                .filter_map(|set| Set::open(results, set).ok())
+                .collect();
+            sets.sort_by(|a, b| a.manifest.begun.cmp(&b.manifest.begun));
+            (sets.pop().ok_or_else(no_run)?, name.to_owned())
+        }
+    };
+    let folder = set.run_folder(&id);
+    match folder.join("job.json").is_file() {
+        true => Ok(RunAt {
+            folder,
+            id,
+            set: Some(set),
+        }),
+        false => Err(no_run()),
+    }
+}
+
 fn find(results: &Path, name: &str) -> Result<PathBuf> {
     let direct = PathBuf::from(name);
     if direct.join("manifest.json").is_file() {
@@ -196,5 +252,62 @@ fn find(results: &Path, name: &str) -> Result<PathBuf> {
                     .join("  "),
             ),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn set(results: &Path, name: &str, begun: &str, run: &str) {
+        let folder = results.join(name);
+        fs::create_dir_all(folder.join("runs").join(run)).unwrap();
+        fs::write(folder.join("runs").join(run).join("job.json"), "{}").unwrap();
+        let manifest = json!({
+            "format": MANIFEST_FORMAT, "set": name, "lab": "0", "begun": begun, "series": name, "version": 1,
+            "subject": "", "patches": [], "tree": "", "base": "", "base_commit": "", "kernel": "", "profiles": [],
+            "options": {"runs": 1, "most_runs": 1, "confidence": 0.95, "seconds": null, "seed": 1, "each": false,
+                "no_sandbox": false, "cores": 1},
+            "argv": [], "host": {"kernel": "", "cpus": 1, "memory_mib": 1, "accel": "tcg", "accel_reason": "",
+                "tools": []},
+        });
+        fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
+    }
+
+    #[test]
+    fn a_run_is_found_by_set_by_folder_and_by_its_name_alone() {
+        let results = tempfile::tempdir().unwrap();
+        let results = results.path();
+        set(results, "one-v1", "2026-01-02T00:00:00Z", "rt-0001-01");
+        set(results, "two-v1", "2026-01-01T00:00:00Z", "rt-0001-01");
+        let check = |name: &str, wanted: &str| {
+            let found = find_run(results, name).unwrap();
+            let set = found.set.map(|set| set.manifest().set.clone());
+            assert_eq!(
+                (set.as_deref(), &*found.id),
+                (Some(wanted), "rt-0001-01"),
+                "{name}"
+            );
+        };
+        check("two/rt-0001-01", "two-v1");
+        check("rt-0001-01", "one-v1");
+        let folder = results.join("two-v1/runs/rt-0001-01");
+        check(&folder.display().to_string(), "two-v1");
+        for absent in ["one/rt-9", "rt-9", "three/rt-0001-01"] {
+            let error = find_run(results, absent).unwrap_err();
+            assert_eq!(error.exit(), crate::exit::Exit::Usage, "{absent}");
+        }
+    }
+
+    #[test]
+    fn a_boot_of_no_set_is_found_by_its_folder() {
+        let results = tempfile::tempdir().unwrap();
+        let folder = results.path().join("score/boots/rt-01");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("job.json"), "{}").unwrap();
+        let found = find_run(results.path(), &folder.display().to_string()).unwrap();
+        assert!(found.set.is_none());
+        assert_eq!(found.id, "rt-01");
     }
 }

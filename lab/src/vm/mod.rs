@@ -170,5 +170,6 @@ fn recording(job: &BootJob, qemu: &Qemu, argv: Vec<String>, driven: Driven) -> R
         console_bytes: driven.console_bytes,
         console_cut: driven.console_cut,
         remarks: facts.remarks,
+        dumps: Vec::new(),
     }
 }

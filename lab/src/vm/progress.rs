@@ -70,6 +70,9 @@ fn told(event: &Event) -> String {
         Event::Pong { .. } | Event::Measure { .. } | Event::Latencies { .. } => {
             "running".to_owned()
         }
+        Event::State { path, .. } => format!("read {path}"),
+        Event::StateEnd => "its state is told".to_owned(),
+        Event::Settled { .. } => "waits for the audit".to_owned(),
         Event::Bye => "powering off".to_owned(),
     }
 }

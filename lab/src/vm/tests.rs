@@ -15,7 +15,7 @@ const PRELUDE: &str = r#"#!/bin/bash
 case "$*" in --version) echo "QEMU emulator version 0.0 (script)"; exit;; esac
 number() { for word in "${words[@]}"; do case "$word" in socket,id=$1,fd=*) echo "${word##*=}";; esac; done; }
 words=("$@"); C=$(number console); A=$(number agent); Q=$(number qmp)
-hello='{"t_ms":1,"say":"hello","protocol":2,"release":"6.12-test","cpus":2,"mem_kib":1}'
+hello='{"t_ms":1,"say":"hello","protocol":3,"release":"6.12-test","cpus":2,"mem_kib":1}'
 begin='{"t_ms":2,"say":"begin","index":0,"name":"x","fs":"tmpfs"}'
 ended='{"t_ms":3,"say":"end","index":0,"how":{"as":"done"},"ops":5,"ran_ms":1500}'
 bye='{"t_ms":4,"say":"bye"}'
@@ -99,6 +99,7 @@ pub(super) fn job(kernel: &Path) -> BootJob {
             scenarios: vec![scenario],
             sysctl: Default::default(),
             drain_seconds: 1,
+            hold: false,
         },
         limits: Limits {
             firmware: 20,
@@ -110,6 +111,8 @@ pub(super) fn job(kernel: &Path) -> BootJob {
             console_mib: 1,
         },
         until_hit: false,
+        evidence: Default::default(),
+        gdb: None,
     }
 }
 

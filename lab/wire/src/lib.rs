@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of everything in this crate; both sides refuse another one, by name.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 /// Name of the virtio-serial port, as in `/sys/class/virtio-ports/*/name`.
 pub const PORT: &str = "org.lab.agent";
 /// Where the agent finds its [`GuestJob`] in the initramfs.
@@ -37,6 +37,10 @@ pub struct GuestJob {
     pub sysctl: BTreeMap<String, String>,
     /// Seconds that threads get to stop after they were told to, before they count as stuck.
     pub drain_seconds: u32,
+    /// At the end of each scenario, when its threads have stopped and its filesystem is still mounted, say
+    /// [`Event::Settled`] and wait for [`ToGuest::Go`], so that the lab can look at the kernel's memory.
+    #[serde(default)]
+    pub hold: bool,
 }
 
 /// One scenario with all its parameters; equal values give the same operations again.
@@ -71,6 +75,14 @@ pub struct Scenario {
 pub enum ToGuest {
     /// Stop all scenarios now, report, power off.
     Stop,
+    /// Tell what the kernel says of itself: an [`Event::State`] for each file that can be read, then
+    /// [`Event::StateEnd`].
+    State,
+    /// Go on after [`Event::Settled`].
+    Go {
+        /// Index of the scenario.
+        index: u32,
+    },
     /// Answer with [`Event::Pong`].
     Ping {
         /// Comes back in the answer.
@@ -199,6 +211,20 @@ pub enum Event {
         since_ms: u64,
         /// /proc/PID/stack, one frame an entry, innermost first.
         stack: Vec<String>,
+    },
+    /// A file of /proc as it read when [`ToGuest::State`] asked.
+    State {
+        /// Its path.
+        path: String,
+        /// What it held, cut to what a line takes.
+        text: String,
+    },
+    /// All of it was told.
+    StateEnd,
+    /// A scenario's threads have stopped, its filesystem is still mounted; see [`GuestJob::hold`].
+    Settled {
+        /// Index of the scenario.
+        index: u32,
     },
     /// A scenario is over.
     End {

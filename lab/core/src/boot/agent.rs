@@ -36,6 +36,9 @@ impl Boot {
             | Told::Latencies { .. }
             | Told::Slow { .. }
             | Told::Stall { .. }
+            | Told::State { .. }
+            | Told::StateEnd
+            | Told::Settled { .. }
             | Told::Note { .. } => {}
         }
     }

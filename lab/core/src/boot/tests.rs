@@ -36,6 +36,7 @@ fn job(scenarios: usize) -> BootJob {
             scenarios: vec![scenario; scenarios],
             sysctl: Default::default(),
             drain_seconds: 5,
+            hold: false,
         },
         limits: JobLimits {
             firmware: 10,
@@ -47,6 +48,8 @@ fn job(scenarios: usize) -> BootJob {
             console_mib: 1,
         },
         until_hit: false,
+        evidence: Default::default(),
+        gdb: None,
     }
 }
 

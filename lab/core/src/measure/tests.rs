@@ -21,6 +21,7 @@ fn job() -> GuestJob {
         scenarios: vec![scenario("lookup-storm"), scenario("lockref")],
         sysctl: BTreeMap::new(),
         drain_seconds: 1,
+        hold: false,
     }
 }
 

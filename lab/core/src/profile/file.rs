@@ -2,7 +2,7 @@
 //! The file's shape: every key optional, every unknown key refused.
 
 use super::fragment;
-use crate::job::ConfigOption;
+use crate::job::{ConfigOption, DumpPolicy};
 use crate::yaml::{self, YamlError as ProfileError};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeMap;
@@ -21,6 +21,8 @@ pub(super) struct ProfileFile {
     pub(super) suites: SuitesFile,
     pub(super) limits: LimitsFile,
     pub(super) time_factor: Option<f64>,
+    pub(super) dump: Option<DumpPolicy>,
+    pub(super) audit: Option<bool>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -71,6 +73,7 @@ pub(super) struct LimitsFile {
     pub(super) settle: Option<Whole<0, 86_400>>,
     pub(super) drain: Option<Whole<1, 86_400>>,
     pub(super) console_mib: Option<Whole<1, 4096>>,
+    pub(super) dump_mib: Option<Whole<1, 1_048_576>>,
     pub(super) build: Option<Whole<1, 604_800>>,
 }
 

@@ -7,7 +7,7 @@
 //!
 //! How a profile meets those it extends, from the first named to itself: `config` is appended (a later option of
 //! one name wins), `kernel_args` are appended, `sysctl` is merged by key, each key of `machine`, `limits` and
-//! `suites` and the `time_factor` replace what was there, `description` is not inherited.
+//! `suites`, the `time_factor`, `dump` and `audit` replace what was there, `description` is not inherited.
 
 mod file;
 mod fragment;
@@ -18,7 +18,7 @@ pub use crate::yaml::YamlError as ProfileError;
 pub use fragment::parse as parse_fragment;
 pub use resolve::Library;
 
-use crate::job::{Accel, ConfigOption, ConfigRequest, Disk, Limits, Machine};
+use crate::job::{Accel, ConfigOption, ConfigRequest, Disk, EvidencePlan, Limits, Machine};
 use lab_wire::Scenario;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -53,6 +53,8 @@ pub struct Profile {
     pub build_seconds: u64,
     /// How much slower than an undebugged kernel its guests run.
     pub time_factor: f64,
+    /// What is kept of a boot besides its console.
+    pub evidence: EvidencePlan,
 }
 
 /// One scenario on one filesystem.
@@ -227,6 +229,7 @@ impl Profile {
             self.base_limits,
             self.build_seconds,
             self.time_factor,
+            self.evidence,
         ]);
         hex(&Sha256::digest(all.to_string().as_bytes()))
     }

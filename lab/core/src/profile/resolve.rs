@@ -4,7 +4,7 @@
 use super::file::{self, LimitsFile, LoadFile, MachineFile, ProfileFile, Whole};
 use super::fragment;
 use super::{Load, Profile};
-use crate::job::{ConfigRequest, Limits};
+use crate::job::{ConfigRequest, DumpPolicy, EvidencePlan, Limits};
 use crate::yaml::{YamlError as ProfileError, did_you_mean};
 use lab_wire::Known;
 use std::collections::BTreeMap;
@@ -151,6 +151,8 @@ impl Library {
         draft.kernel_args.extend(file.kernel_args);
         draft.sysctl.extend(file.sysctl.0);
         draft.time_factor = file.time_factor.or(draft.time_factor);
+        draft.dump = file.dump.or(draft.dump);
+        draft.audit = file.audit.or(draft.audit);
         draft.description = file.description;
         draft.lineage.push(text.file.clone());
         Ok(())
@@ -273,6 +275,8 @@ struct Draft {
     workload: Vec<Load>,
     limits: LimitsFile,
     time_factor: Option<f64>,
+    dump: Option<DumpPolicy>,
+    audit: Option<bool>,
 }
 
 impl MachineFile {
@@ -292,6 +296,7 @@ impl LimitsFile {
         self.settle = over.settle.or(self.settle);
         self.drain = over.drain.or(self.drain);
         self.console_mib = over.console_mib.or(self.console_mib);
+        self.dump_mib = over.dump_mib.or(self.dump_mib);
         self.build = over.build.or(self.build);
     }
 }
@@ -323,6 +328,11 @@ impl Draft {
             },
             build_seconds: u64::from(or(self.limits.build, 4 * 3600)),
             time_factor: self.time_factor.unwrap_or(1.0),
+            evidence: EvidencePlan {
+                dump: self.dump.unwrap_or_default(),
+                dump_mib: or(self.limits.dump_mib, 512),
+                audit: self.audit.unwrap_or(false),
+            },
         }
     }
 }

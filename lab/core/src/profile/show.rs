@@ -2,6 +2,7 @@
 //! A resolved profile as YAML that is itself a profile: what it says resolves to the same digest.
 
 use super::{Load, Profile, effective};
+use crate::job::DumpPolicy;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -15,6 +16,8 @@ struct Shown<'a> {
     suites: BTreeMap<&'static str, &'a [Load]>,
     limits: BTreeMap<&'static str, u64>,
     time_factor: f64,
+    dump: DumpPolicy,
+    audit: bool,
 }
 
 impl Profile {
@@ -51,6 +54,7 @@ impl Profile {
             .map(|(key, value)| (key, u64::from(value)))
             .collect();
         limits.insert("build", self.build_seconds);
+        limits.insert("dump_mib", u64::from(self.evidence.dump_mib));
         Shown {
             description: &self.description,
             machine: BTreeMap::from([
@@ -67,6 +71,8 @@ impl Profile {
             suites: BTreeMap::from([("workload", self.workload.as_slice())]),
             limits,
             time_factor: self.time_factor,
+            dump: self.evidence.dump,
+            audit: self.evidence.audit,
         }
     }
 }

@@ -289,6 +289,7 @@ mod tests {
                 scenarios: Vec::new(),
                 sysctl: Default::default(),
                 drain_seconds: 1,
+                hold: false,
             },
             limits: Limits {
                 firmware: 1,
@@ -300,6 +301,8 @@ mod tests {
                 console_mib: 1,
             },
             until_hit: false,
+            evidence: Default::default(),
+            gdb: None,
         }
     }
 
