@@ -97,11 +97,14 @@ limits:
   build: 14400
   console_mib: 16
   drain: 20
+  dump_mib: 512
   firmware: 30
   kernel: 60
   scenario_extra: 30
   settle: 10
 time_factor: 1.5
+dump: first
+audit: false
 config:
   start: allnoconfig
   options:
@@ -169,7 +172,7 @@ fn mistakes_are_told_with_place_key_and_what_is_accepted() {
     insta::assert_snapshot!(error("machine:\n  cpu: 3\n"), @"p/x.yaml:2: machine: unknown field `cpu`, expected one of `cpus`, `memory`, `disk` (did you mean `cpus`?)");
     insta::assert_snapshot!(error("machine:\n  cpus: 0\n"), @"p/x.yaml:2: machine.cpus: invalid value: integer `0`, expected a whole number from 1 to 512");
     insta::assert_snapshot!(error("description: x\nmachine:\n  memory: lots\n"), @r#"p/x.yaml:3: machine.memory: invalid type: string "lots", expected a whole number from 128 to 4194304"#);
-    insta::assert_snapshot!(error("descripton: x\n"), @"p/x.yaml:1: unknown field `descripton`, expected one of `description`, `extends`, `config`, `machine`, `kernel_args`, `sysctl`, `suites`, `limits`, `time_factor` (did you mean `description`?)");
+    insta::assert_snapshot!(error("descripton: x\n"), @"p/x.yaml:1: unknown field `descripton`, expected one of `description`, `extends`, `config`, `machine`, `kernel_args`, `sysctl`, `suites`, `limits`, `time_factor`, `dump`, `audit` (did you mean `description`?)");
     insta::assert_snapshot!(error("\nextends: bas\n"), @"p/x.yaml:2: extends: no profile `bas`; there are: x");
     insta::assert_snapshot!(error("extends: x\n"), @"p/x.yaml:1: extends: goes in a circle: p/x.yaml → p/x.yaml");
     insta::assert_snapshot!(error("config:\n  fragments: [base.confg]\n"), @"p/x.yaml:2: config.fragments: no fragment `base.confg` (did you mean `base.config`?); there are: base.config");
@@ -181,7 +184,7 @@ fn mistakes_are_told_with_place_key_and_what_is_accepted() {
     insta::assert_snapshot!(error("suites:\n  workload:\n  - {scenario: nfs-unlink, treads: 3}\n"), @"p/x.yaml:3: suites.workload[0]: unknown field `treads`, expected one of `scenario`, `fs`, `threads`, `names`, `dirs`, `seconds`, `pause_us`, `mix` (did you mean `threads`?)");
     insta::assert_snapshot!(error("time_factor: 0\n"), @"p/x.yaml:1: time_factor: 0 is out of bounds; accepted: 0.1 to 100");
     insta::assert_snapshot!(error("sysctl:\n  ../../etc/passwd: 0\n"), @"p/x.yaml:1: `../../etc/passwd` is no sysctl; accepted: `kernel.panic` or `kernel/panic`");
-    insta::assert_snapshot!(error("a: [\n"), @"p/x.yaml:1: unknown field `a`, expected one of `description`, `extends`, `config`, `machine`, `kernel_args`, `sysctl`, `suites`, `limits`, `time_factor`");
+    insta::assert_snapshot!(error("a: [\n"), @"p/x.yaml:1: unknown field `a`, expected one of `description`, `extends`, `config`, `machine`, `kernel_args`, `sysctl`, `suites`, `limits`, `time_factor`, `dump`, `audit`");
 }
 
 #[test]
