@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whether KVM really runs a guest here: tried by a boot, not by looking at /dev/kvm.
 //!
-//! A device that opens, and even makes a virtual machine, may still not run one (nested, without the host's help). So a
-//! boot sector is started that goes through the firmware into protected mode and tells QEMU to exit with a number.
+//! A device that opens, and even makes a virtual machine, may still not run one (nested, without the host's help), or run it
+//! by emulating instruction after instruction, a thousand times slower than QEMU's translator. So a boot sector is started
+//! that goes through the firmware into protected mode, counts for a while, and tells QEMU to exit with a number; KVM is
+//! only used if it gets there, and before the translator does.
 
 use super::channel::in_memory;
 use super::qemu::Qemu;
@@ -16,34 +18,48 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 /// Format of the remembered probe.
-const PROBE_FORMAT: u32 = 1;
-/// A guest that runs needs well under a second.
+const PROBE_FORMAT: u32 = 2;
+/// A guest that runs under KVM needs well under a second, a translated one on a busy host a few.
 const LIMIT: Duration = Duration::from_secs(5);
 /// What the boot sector says.
 const WORD: u8 = 0x2a;
 /// What isa-debug-exit makes of it: twice the number, and one.
 const EXIT: i32 = WORD as i32 * 2 + 1;
 
-/// The code of the boot sector, at 0x7c00.
+/// Rounds of the boot sector's loop: a fraction of a second for QEMU's translator, hours for a KVM that emulates.
+const ROUNDS: u32 = 20_000_000;
+
+/// The code of the boot sector, at 0x7c00, before and after the number of rounds.
 #[rustfmt::skip]
-const CODE: [u8; 54] = [
+const CODE: ([u8; 30], [u8; 34], [u8; 32]) = ([
     0xfa,                               // 00  cli
     0x31, 0xc0,                         // 01  xor  ax, ax
     0x8e, 0xd8,                         // 03  mov  ds, ax
-    0x0f, 0x01, 0x16, 0x30, 0x7c,       // 05  lgdt [0x7c30]
+    0x0f, 0x01, 0x16, 0x40, 0x7c,       // 05  lgdt [0x7c40]
     0x0f, 0x20, 0xc0,                   // 0a  mov  eax, cr0
     0x0c, 0x01,                         // 0d  or   al, 1
     0x0f, 0x22, 0xc0,                   // 0f  mov  cr0, eax
     0xea, 0x17, 0x7c, 0x08, 0x00,       // 12  jmp  0x08:0x7c17
-    0xb0, WORD,                         // 17  mov  al, WORD     (32 bits from here)
-    0xe6, 0xf4,                         // 19  out  0xf4, al
-    0xf4,                               // 1b  hlt
-    0xeb, 0xfd,                         // 1c  jmp  0x1b
-    0x00, 0x00,
-    0, 0, 0, 0, 0, 0, 0, 0,             // 20  no segment
-    0xff, 0xff, 0, 0, 0, 0x9a, 0xcf, 0, // 28  code: base 0, 4 GiB, 32 bits
-    0x0f, 0x00, 0x20, 0x7c, 0, 0,       // 30  table: 16 bytes at 0x7c20
-];
+    0x66, 0xb8, 0x10, 0x00,             // 17  mov  ax, 0x10     (32 bits from here)
+    0x8e, 0xd8,                         // 1b  mov  ds, ax
+    0xb9,                               // 1d  mov  ecx, ROUNDS
+], [
+    0xff, 0x05, 0x00, 0x80, 0x00, 0x00, // 22  inc  dword [0x8000]
+    0x49,                               // 28  dec  ecx
+    0x75, 0xf7,                         // 29  jnz  0x22
+    0xb0, WORD,                         // 2b  mov  al, WORD
+    0xe6, 0xf4,                         // 2d  out  0xf4, al
+    0xf4,                               // 2f  hlt
+    0xeb, 0xfd,                         // 30  jmp  0x2f
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0x1f, 0x00, 0x48, 0x7c,             // 40  table: 32 bytes at 0x7c48
+], [
+    0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0,             // 48  no segment
+    0xff, 0xff, 0, 0, 0, 0x9a, 0xcf, 0, // 50  code: base 0, 4 GiB, 32 bits
+    0xff, 0xff, 0, 0, 0, 0x92, 0xcf, 0, // 58  data: base 0, 4 GiB
+    0, 0, 0, 0,
+]);
 
 /// What a probe found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -120,16 +136,36 @@ async fn attempt(qemu: &Qemu, mut stop: Stop) -> Result<(Accel, String)> {
         return Ok((Accel::Tcg, format!("/dev/kvm does not open: {error}")));
     }
     tokio::select! {
-        went = try_boot(qemu, "kvm") => Ok(match went? {
-            Ok(()) => (Accel::Kvm, "a probe guest ran under KVM".to_owned()),
-            Err(reason) => (Accel::Tcg, format!("a probe guest did not run under KVM: {reason}")),
-        }),
+        chosen = race(qemu) => chosen,
         () = stop.reached(Level::Orderly) => Err(crate::error::Error::interrupted()),
     }
 }
 
-/// Starts the boot sector; the inner error is why it did not run. When cancelled, QEMU is killed.
-pub(super) async fn try_boot(qemu: &Qemu, accel: &str) -> Result<std::result::Result<(), String>> {
+/// The boot sector under KVM, and where it ran, under the translator, which KVM must beat.
+pub(super) async fn race(qemu: &Qemu) -> Result<(Accel, String)> {
+    let under_kvm = match try_boot(qemu, "kvm").await? {
+        Ok(took) => took,
+        Err(reason) => {
+            let reason = format!("a probe guest did not run under KVM: {reason}");
+            return Ok((Accel::Tcg, reason));
+        }
+    };
+    Ok(match try_boot(qemu, "tcg").await? {
+        Ok(translated) if translated < under_kvm => {
+            let (kvm, tcg) = (under_kvm.as_secs_f64(), translated.as_secs_f64());
+            let reason = format!("a probe guest took {kvm:.1} s under KVM, {tcg:.1} s translated");
+            (Accel::Tcg, reason)
+        }
+        _ => (Accel::Kvm, "a probe guest ran under KVM".to_owned()),
+    })
+}
+
+/// Starts the boot sector; gives how long it took, or why it did not run. When cancelled, QEMU is killed.
+pub(super) async fn try_boot(
+    qemu: &Qemu,
+    accel: &str,
+) -> Result<std::result::Result<Duration, String>> {
+    let begun = Instant::now();
     let sector = in_memory("boot sector", &sector())?;
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
@@ -147,7 +183,7 @@ pub(super) async fn try_boot(qemu: &Qemu, accel: &str) -> Result<std::result::Re
     .await;
     process.kill();
     Ok(match ended {
-        Ok(Some(Ok(status))) if status.code() == Some(EXIT) => Ok(()),
+        Ok(Some(Ok(status))) if status.code() == Some(EXIT) => Ok(begun.elapsed()),
         Ok(Some(Ok(status))) => Err(format!("QEMU ended with {status}")),
         Ok(Some(Err(error))) => Err(error.to_string()),
         Ok(None) => Err("QEMU says «KVM internal error»".to_owned()),
@@ -167,8 +203,10 @@ async fn complaint(stderr: impl AsyncRead + Unpin) {
 }
 
 fn sector() -> [u8; 512] {
+    let (head, tail, table) = CODE;
+    let code = [&head[..], &ROUNDS.to_le_bytes(), &tail, &table].concat();
     let mut sector = [0; 512];
-    sector[..CODE.len()].copy_from_slice(&CODE);
+    sector[..code.len()].copy_from_slice(&code);
     sector[510..].copy_from_slice(&[0x55, 0xaa]);
     sector
 }
