@@ -181,6 +181,7 @@ pub(super) fn function_name(func: &str) -> String {
         "ksys_",
         "__se_sys_",
         "__do_sys_",
+        "sys_",
     ] {
         if let Some(name) = func.strip_prefix(prefix) {
             return name.to_owned();
@@ -189,13 +190,7 @@ pub(super) fn function_name(func: &str) -> String {
     if func.starts_with("smp_call_function") {
         return "smp_call_function".to_owned();
     }
-    if matches!(
-        func,
-        "__synchronize_srcu"
-            | "synchronize_srcu"
-            | "synchronize_rcu_expedited"
-            | "synchronize_rcu_normal"
-    ) {
+    if super::skip::named(func, &[super::skip::GRACE_PERIODS]) {
         return "synchronize_rcu".to_owned();
     }
     func.to_owned()

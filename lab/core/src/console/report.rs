@@ -216,6 +216,8 @@ impl Report {
         if text.starts_with(b"stack backtrace:")
             || text.starts_with(b"NMI backtrace for")
             || text.starts_with(b"Sending NMI")
+            || text.starts_with(b"RCU grace-period kthread stack dump")
+            || text.starts_with(b"task:")
         {
             self.aside = false;
             self.new_trace();
@@ -403,6 +405,7 @@ impl Report {
                     func,
                     pointer: true,
                     guess: false,
+                    inlined: false,
                 });
                 return;
             }

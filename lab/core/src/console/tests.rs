@@ -135,7 +135,7 @@ fn the_function_is_not_the_messenger() {
 fn a_hung_task_is_a_suspicion_named_by_where_it_waits() {
     let findings = check(
         &printed("T20", 30.0, HUNG),
-        &["hung-task/d_wait_lookup/INFO: task hung"],
+        &["hung-task/d_alloc_parallel/INFO: task hung"],
     );
     assert_eq!(findings[0].weight, Weight::Suspicion);
 }

@@ -8,6 +8,7 @@ use crate::finding::Class;
 pub(super) const FORMATS: &[Format] = &[
     Format::new("INFO: task ", Class::HungTask, "INFO: task hung in {func}")
         .also(" blocked for more than ")
+        .source(Source::Wait)
         .skip(&[skip::MESSENGERS, skip::WAITS])
         .alt(&["hang in {func}"])
         .suspicion(),
@@ -17,6 +18,7 @@ pub(super) const FORMATS: &[Format] = &[
         "INFO: task can't die in {func}",
     )
     .also(" can't die for more than ")
+    .source(Source::Wait)
     .skip(&[skip::MESSENGERS, skip::WAITS])
     .alt(&["hang in {func}"])
     .suspicion(),

@@ -59,6 +59,8 @@ pub(super) enum Source {
     Pointer,
     /// In the stack of the report.
     Stack,
+    /// In the stack of a task that waits: whom it waits in.
+    Wait,
     /// After the first `at:` of a lock, else in the stack.
     LockAt,
     /// Where the first held lock was taken, else in the stack.
