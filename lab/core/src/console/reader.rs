@@ -300,6 +300,10 @@ impl Reader {
 
     /// A banner: the first one of a console is a boot, another one a reboot that nobody asked for.
     fn boot(&mut self, hit: &Hit, line: &Line<'_>, heard: &mut Vec<Heard>) {
+        if !line.text.get(hit.after).is_some_and(u8::is_ascii_digit) {
+            // Somebody else's words.
+            return self.tell(line);
+        }
         let firmware = hit.format.role == Role::Firmware;
         let again = if firmware {
             self.spoken

@@ -135,7 +135,8 @@ impl Report {
     pub(super) fn explained_by(&self, format: &Format) -> bool {
         self.format.role == Role::Trap
             && format.role == Role::OpensBeforeTrap
-            && format.class == self.format.class
+            && (format.class == self.format.class
+                || matches!(self.format.class, Class::Warning | Class::Bug))
             && self.lines < TRAP_WITHIN
     }
 

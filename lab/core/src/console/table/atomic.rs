@@ -17,4 +17,16 @@ pub(super) const FORMATS: &[Format] = &[
         "BUG: scheduling while atomic in {func}",
     )
     .skip(&[skip::MESSENGERS, skip::WAITS]),
+    Format::new(
+        "BUG: scheduling in a non-blocking section",
+        Class::AtomicSleep,
+        "BUG: scheduling in a non-blocking section in {func}",
+    )
+    .skip(&[skip::MESSENGERS, skip::WAITS]),
+    Format::new(
+        "BUG: assuming ",
+        Class::AtomicSleep,
+        "BUG: assuming {kind} in {func}",
+    )
+    .also(" context at "),
 ];

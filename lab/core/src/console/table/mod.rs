@@ -305,6 +305,8 @@ const BEFORE: &[&str] = &[
     "Oops: ",
     "kernel: ",
     "stack-protector: ",
+    "traps: ",
+    "kernel: traps: ",
     "rcu: rcu: ",
 ];
 
