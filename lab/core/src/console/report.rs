@@ -415,7 +415,7 @@ impl Report {
 
     /// Ends the report. `cut`: the console ended in its midst.
     pub(super) fn finish(self, cut: bool) -> Finding {
-        let function = self.function();
+        let (function, sure) = self.function();
         let class = self.class();
         let locks = self.lock_classes();
         let pattern = identity::Pattern {
@@ -438,7 +438,7 @@ impl Report {
         }
         let torn = self.dropped
             || (self.format.has_stack()
-                && (self.traces.iter().all(|trace| trace.frames.is_empty()) || function.is_none()))
+                && (self.traces.iter().all(|trace| trace.frames.is_empty()) || !sure))
             || cut;
         let signature = identity::signature(
             class,

@@ -70,6 +70,19 @@ pub(super) const MESSENGERS: &[&str] = &[
     "print_freed*",
     "bug_report",
     "report_*",
+    // Filesystems' own words.
+    "assfail*",
+    "asswarn*",
+    "xfs_error_report",
+    "xfs_corruption_error",
+    "xfs_*verifier_error",
+    "xfs_stack_trace",
+    "__ext4_*error*",
+    "ext4_handle_error",
+    "ext4_*_error",
+    "__btrfs_handle_fs_error",
+    "__btrfs_panic",
+    "__btrfs_abort*",
     // Traps.
     "handle_exception",
     "ret_from_exception",
@@ -868,7 +881,9 @@ pub(super) const DISPATCHERS: &[&str] = &[
     "system_call*",
     "entry_SYSCALL*",
     "entry_INT80*",
-    "ia32_sys*",
+    "ia32_sysenter*",
+    "ia32_sysret*",
+    "ia32_syscall*",
     "el0_svc*",
     "invoke_syscall*",
     "ret_fast_syscall",
@@ -955,12 +970,33 @@ pub(super) const INTERRUPTS: &[&str] = &[
     "common_interrupt",
 ];
 
-/// Whether one of `lists` names `func`.
+/// Where a stack begins: they tell nothing of what went wrong.
+pub(super) const ENTRIES: &[&str] = &[
+    "do_syscall_*",
+    "do_fast_syscall*",
+    "do_int80*",
+    "do_SYSENTER*",
+    "entry_SYSCALL*",
+    "entry_SYSENTER*",
+    "entry_INT80*",
+    "x64_sys_call",
+    "ia32_sys_call",
+    "invoke_syscall*",
+    "el0_svc*",
+    "el0t_64*",
+    "system_call_exception",
+    "system_call_vectored*",
+    "ret_from_fork*",
+    "ret_fast_syscall",
+];
+
+/// Whether one of `lists` names `func`, with or without the underscores of an inner helper.
 pub(super) fn named(func: &str, lists: &[&[&str]]) -> bool {
+    let outer = func.trim_start_matches('_');
     lists
         .iter()
         .flat_map(|list| list.iter())
-        .any(|pattern| fits(func, pattern))
+        .any(|pattern| fits(func, pattern) || fits(outer, pattern))
 }
 
 fn fits(func: &str, pattern: &str) -> bool {

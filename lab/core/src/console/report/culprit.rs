@@ -8,12 +8,12 @@ use crate::console::{identity, skip};
 use crate::finding::Class;
 
 impl Report {
-    /// The function that matters.
-    pub(super) fn function(&self) -> Option<String> {
+    /// The function that matters, and whether it is one: of a report that was cut only a messenger may be known.
+    pub(super) fn function(&self) -> (Option<String>, bool) {
         let skip = self.format.skip;
         let matters = |func: &String| !skip::named(func, skip);
         let found = match self.format.source {
-            Source::Nowhere => return None,
+            Source::Nowhere => return (None, true),
             Source::Head(_) => self.named.clone().filter(matters),
             Source::Pointer => self.below_pointer(),
             // The lock that was asked for; where a helper took it, the one that was held.
@@ -34,10 +34,12 @@ impl Report {
             Source::Stack => self.named.clone(),
             Source::Wait => self.gathering(),
         };
-        found
-            .or_else(|| self.first_in_stack())
-            .or_else(|| self.at_least())
-            .map(|func| identity::function_name(&func))
+        let found = found.or_else(|| self.first_in_stack());
+        let waits = self.format.source == Source::Wait;
+        let cut = found.is_none();
+        let function = found.or_else(|| self.at_least());
+        let sure = !cut || waits && function.is_some();
+        (function.map(|func| identity::function_name(&func)), sure)
     }
 
     /// A messenger is better than nothing when the report was cut.
@@ -45,6 +47,11 @@ impl Report {
         match self.format.source {
             Source::Head(_) => self.named.clone(),
             Source::LockAt | Source::Aside => self.locks.first().and_then(|lock| lock.at.clone()),
+            Source::Pointer => self
+                .own_traces()
+                .flat_map(|trace| &trace.frames)
+                .find(|frame| frame.pointer)
+                .map(|frame| frame.func.clone()),
             // Nothing but waits: the innermost that is not the scheduler.
             Source::Wait => self
                 .own_traces()
@@ -90,7 +97,8 @@ impl Report {
         Self::sure(frames)
             .map(|frame| &frame.func)
             .find(|func| {
-                !skip::named(func, self.format.skip) && !skip::named(func, &[skip::INTERRUPTS])
+                !skip::named(func, self.format.skip)
+                    && !skip::named(func, &[skip::INTERRUPTS, skip::ENTRIES])
             })
             .cloned()
     }

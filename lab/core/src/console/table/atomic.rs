@@ -24,9 +24,13 @@ pub(super) const FORMATS: &[Format] = &[
     )
     .skip(&[skip::MESSENGERS, skip::WAITS]),
     Format::new(
-        "BUG: assuming ",
+        "BUG: assuming atomic context",
         Class::AtomicSleep,
-        "BUG: assuming {kind} in {func}",
-    )
-    .also(" context at "),
+        "BUG: assuming atomic context in {func}",
+    ),
+    Format::new(
+        "BUG: assuming non migratable context",
+        Class::AtomicSleep,
+        "BUG: assuming non migratable context in {func}",
+    ),
 ];

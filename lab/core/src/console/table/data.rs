@@ -84,8 +84,9 @@ pub(super) const FORMATS: &[Format] = &[
         .also(" lock on dev=")
         .source(Source::Nowhere)
         .role(Role::Follows),
-    Format::new("BUG: memory leak", Class::Leak, "memory leak in {func}"),
-    Format::new("unreferenced object ", Class::Leak, "memory leak in {func}"),
+    Format::new("BUG: memory leak", Class::Leak, "memory leak in {func}")
+        .role(Role::OpensBeforeTrap),
+    Format::new("unreferenced object ", Class::Leak, "memory leak in {func}").role(Role::Trap),
     Format::new("new suspected memory leaks", Class::Leak, "memory leak")
         .anywhere()
         .source(Source::Nowhere),

@@ -103,6 +103,14 @@ pub(super) const FORMATS: &[Format] = &[
         Class::Filesystem,
         "EXT4-fs error in {func}",
     )
+    .also(") in ")
+    .unless(IMAGES)
+    .source(Source::Head(") in ")),
+    Format::new(
+        "EXT4-fs error (device ",
+        Class::Filesystem,
+        "EXT4-fs error in {func}",
+    )
     .unless(IMAGES)
     .source(Source::Head("): ")),
     Format::new(

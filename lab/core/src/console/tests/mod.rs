@@ -5,6 +5,8 @@ use super::*;
 use crate::finding::{Class, Weight};
 use proptest::prelude::*;
 
+mod families;
+
 /// Reads `log` and compares the signatures, in order.
 fn check(log: &str, signatures: &[&str]) -> Vec<Finding> {
     let findings = read(log.as_bytes());
@@ -102,15 +104,15 @@ Call Trace:
 
 #[test]
 fn own_boots_are_read() {
-    let crash = include_str!("../../testdata/console/sysrq-crash.log");
+    let crash = include_str!("../../../testdata/console/sysrq-crash.log");
     let findings = check(crash, &["panic/-/kernel panic: sysrq triggered crash"]);
     assert!(!findings[0].torn);
     check(
-        include_str!("../../testdata/console/exit-of-init.log"),
+        include_str!("../../../testdata/console/exit-of-init.log"),
         &["panic/-/kernel panic: Attempted to kill init!"],
     );
     check(
-        include_str!("../../testdata/console/clean-with-sysrq.log"),
+        include_str!("../../../testdata/console/clean-with-sysrq.log"),
         &[],
     );
 }
