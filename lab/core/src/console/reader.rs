@@ -124,6 +124,12 @@ impl Reader {
         findings
     }
 
+    /// Bytes that it keeps of what it read, about.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.lines.held() + self.open.iter().map(Report::held).sum::<usize>()
+    }
+
     fn close_all(&mut self, cut_by: Option<Caller>) -> Vec<Finding> {
         let mut findings: Vec<Finding> = self
             .open

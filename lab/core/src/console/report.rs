@@ -123,7 +123,9 @@ impl Report {
             (Some(last), Some(now)) => now - last > SILENT_SECONDS,
             _ => false,
         };
-        self.quiet > limit || self.silent > SILENT || self.lines > LINES || late
+        // Somebody asked for a dump: what follows is no longer the report's.
+        let asked = line.caller == self.caller && line.text.starts_with(b"sysrq: ");
+        asked || self.quiet > limit || self.silent > SILENT || self.lines > LINES || late
     }
 
     /// A line of somebody else went by.
@@ -416,7 +418,7 @@ impl Report {
     /// Ends the report. `cut`: the console ended in its midst.
     pub(super) fn finish(self, cut: bool) -> Finding {
         let (function, sure) = self.function();
-        let class = self.class();
+        let class = self.format.class;
         let locks = self.lock_classes();
         let pattern = identity::Pattern {
             format: self.format,
@@ -461,8 +463,22 @@ impl Report {
         }
     }
 
-    fn class(&self) -> Class {
-        self.format.class
+    /// Bytes that it keeps, about.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let frames: usize = self
+            .traces
+            .iter()
+            .flat_map(|trace| &trace.frames)
+            .map(|frame| size_of::<Frame>() + frame.func.capacity())
+            .sum();
+        let locks: usize = self
+            .locks
+            .iter()
+            .map(|lock| lock.class.capacity() + lock.at.as_ref().map_or(0, String::capacity))
+            .sum();
+        let chain: usize = self.chain.iter().map(String::capacity).sum();
+        self.head.capacity() + frames + locks + chain
     }
 
     /// The classes of the locks of a cycle in one order, whichever side reported it.

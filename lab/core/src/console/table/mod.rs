@@ -93,7 +93,7 @@ pub(super) struct Format {
     /// Where the function stands.
     pub(super) source: Source,
     /// Functions that only carry the message.
-    pub(super) skip: &'static [&'static [&'static str]],
+    pub(super) skip: &'static [super::skip::Names],
     /// What the head does.
     pub(super) role: Role,
     /// How much it weighs.
@@ -139,7 +139,7 @@ impl Format {
         self.source = source;
         self
     }
-    const fn skip(mut self, skip: &'static [&'static [&'static str]]) -> Self {
+    const fn skip(mut self, skip: &'static [super::skip::Names]) -> Self {
         self.skip = skip;
         self
     }
