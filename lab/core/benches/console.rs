@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How fast consoles are read, in megabytes a second: `cargo bench -p lab-core --bench console [-- MEGABYTES]`.
+//! How fast consoles are read, in megabytes a second: `cargo bench -p lab-core --bench console [-- MEGABYTES NAME]`.
 //!
 //! Ordinary boot log (a real one, repeated) is wanted at 500 MB/s or more on one core; nothing a kernel or an attacker prints
 //! may be slower than 50 MB/s. Exits with 1 when a wanted speed is missed.
@@ -21,6 +21,10 @@ fn main() -> ExitCode {
         .filter_map(|argument| argument.parse().ok())
         .next()
         .unwrap_or(64_usize);
+    let only = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-') && argument.parse::<usize>().is_err())
+        .unwrap_or_default();
     let len = megabytes << 20;
     let boot = String::from_utf8_lossy(BOOT);
     // The banner would make each repetition a reboot, and the sysrq dump is no ordinary line.
@@ -30,7 +34,7 @@ fn main() -> ExitCode {
         .flat_map(|line| [line, "\n"])
         .collect();
     let heads = "BUG: x\nWARNING: CPU: 1 at a\nINFO: task a blocked for more than 1\n[ cut here ]\nrcu: INFO: rcu detected stall\n";
-    let inputs: [(&str, Vec<u8>, f64); 12] = [
+    let inputs: [(&str, Vec<u8>, f64); 17] = [
         (
             "ordinary boot log",
             repeat(ordinary.as_bytes(), len),
@@ -76,6 +80,41 @@ fn main() -> ExitCode {
             ),
             ANYTHING,
         ),
+        ("a caller for each head", callers("BUG: x", len), ANYTHING),
+        (
+            "a caller for each line",
+            callers("dput+0x1/0x2", len),
+            ANYTHING,
+        ),
+        (
+            "heads that do not fit",
+            repeat(
+                &[b"-safe -> detected stall".repeat(170), b"\n".to_vec()].concat(),
+                len,
+            ),
+            ANYTHING,
+        ),
+        (
+            "stacks of helpers",
+            repeat(
+                &[
+                    b"BUG: scheduling while atomic: a\nCall Trace:\n".to_vec(),
+                    b" __kmem_cache_alloc_lru_noprof+0x1/0x2\n".repeat(400),
+                ]
+                .concat(),
+                len,
+            ),
+            ANYTHING,
+        ),
+        (
+            "a long report",
+            [
+                b"kernel BUG at a!\n".to_vec(),
+                repeat(b"R10: 0000\n ? f+0x1/0x2\nzzz\n#0: a\n", len),
+            ]
+            .concat(),
+            ANYTHING,
+        ),
         (
             "locks",
             [
@@ -89,8 +128,11 @@ fn main() -> ExitCode {
             ANYTHING,
         ),
     ];
+    let inputs = inputs
+        .iter()
+        .filter(|(name, _, _)| only.is_empty() || name.contains(&only));
     let mut missed = false;
-    for (name, input, wanted) in &inputs {
+    for (name, input, wanted) in inputs {
         let (speed, findings) = measure(input);
         let verdict = if speed >= *wanted { "" } else { "   MISSED" };
         missed |= speed < *wanted;
@@ -104,6 +146,13 @@ fn main() -> ExitCode {
 /// From the first program on a boot log is the sysrq dump and the end.
 fn after_init(line: &str) -> bool {
     line.contains("sysrq:") || line.contains("NMI") || line.contains("reboot:")
+}
+
+/// Lines that each come from another caller.
+fn callers(text: &str, len: usize) -> Vec<u8> {
+    let line = |caller: usize| format!("[    1.0][ T{}] {text}\n", caller % 100_000);
+    let lines = len / line(99_999).len();
+    (0..lines).flat_map(|at| line(at).into_bytes()).collect()
 }
 
 fn repeat(unit: &[u8], len: usize) -> Vec<u8> {

@@ -123,3 +123,91 @@ pub struct Finding {
     /// An earlier report in this boot came first: lockdep is off or the kernel tainted since.
     pub after_first: bool,
 }
+
+impl Finding {
+    /// Whether both are one bug: by signature, or because one calls by an alternative title what the other calls by its own
+    /// (`bad-access in F` of KASAN and of the page fault that came instead of it).
+    ///
+    /// Titles meet only where both name a function: without one, as in `kernel panic: Fatal exception`, the same words tell
+    /// of anything. Lock reports are told apart by their locks, and never by where one of them was taken.
+    pub fn same_bug(&self, other: &Self) -> bool {
+        if self.signature == other.signature {
+            return true;
+        }
+        let named = |finding: &Self| finding.function.is_some() && finding.class != Class::Lockdep;
+        named(self)
+            && named(other)
+            && self
+                .titles()
+                .any(|title| other.titles().any(|same| same == title))
+    }
+
+    /// Its title and the alternative ones.
+    pub fn titles(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.title.as_str()).chain(self.alt.iter().map(String::as_str))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(class: Class, function: Option<&str>, title: &str, alt: &[&str]) -> Finding {
+        Finding {
+            class,
+            title: title.to_owned(),
+            function: function.map(str::to_owned),
+            alt: alt.iter().map(|alt| (*alt).to_owned()).collect(),
+            signature: format!("{class}/{}/{title}", function.unwrap_or("-")),
+            weight: Weight::Finding,
+            torn: false,
+            start: 0,
+            end: 1,
+            time: None,
+            after_first: false,
+        }
+    }
+
+    #[test]
+    fn alternatives_meet() {
+        let kasan = finding(
+            Class::Kasan,
+            Some("dput"),
+            "KASAN: slab-use-after-free Read in dput",
+            &["bad-access in dput"],
+        );
+        let oops = finding(
+            Class::Oops,
+            Some("dput"),
+            "general protection fault in dput",
+            &["bad-access in dput"],
+        );
+        let elsewhere = finding(
+            Class::Oops,
+            Some("iput"),
+            "general protection fault in iput",
+            &["bad-access in iput"],
+        );
+        assert!(kasan.same_bug(&oops) && oops.same_bug(&kasan) && oops.same_bug(&oops));
+        assert!(!kasan.same_bug(&elsewhere) && !elsewhere.same_bug(&oops));
+    }
+
+    #[test]
+    fn words_without_a_function_do_not_meet_and_locks_meet_by_their_classes_only() {
+        let mut panic = finding(Class::Panic, None, "kernel panic: Fatal exception", &[]);
+        let mut other = panic.clone();
+        assert!(panic.same_bug(&other));
+        (panic.signature, other.signature) = ("a".to_owned(), "b".to_owned());
+        assert!(!panic.same_bug(&other));
+        let mut here = finding(
+            Class::Lockdep,
+            Some("do_unlinkat"),
+            "possible deadlock in do_unlinkat",
+            &[],
+        );
+        let mut there = here.clone();
+        here.signature = "lockdep/a + b/possible deadlock".to_owned();
+        there.signature = "lockdep/a + c/possible deadlock".to_owned();
+        assert!(!here.same_bug(&there));
+    }
+}

@@ -10,6 +10,8 @@ pub(super) struct Frame {
     pub(super) pointer: bool,
     /// Found on the stack but perhaps left there by an earlier call (`? func+0x1/0x2`).
     pub(super) guess: bool,
+    /// Inlined into the next frame, as symbolised logs tell.
+    pub(super) inlined: bool,
 }
 
 /// What names the instruction pointer.
@@ -42,9 +44,10 @@ pub(super) fn frame(text: &[u8]) -> Option<Frame> {
             func,
             pointer: true,
             guess: false,
+            inlined: false,
         });
     }
-    let rest = after_address(text);
+    let rest = after_address(after_tags(text));
     let (rest, guess) = match rest.strip_prefix(b"? ") {
         Some(rest) => (rest, true),
         None => (rest, false),
@@ -57,6 +60,7 @@ pub(super) fn frame(text: &[u8]) -> Option<Frame> {
                 func: plain(func),
                 pointer: false,
                 guess,
+                inlined: false,
             });
         }
         Some(inside) => inside,
@@ -70,7 +74,28 @@ pub(super) fn frame(text: &[u8]) -> Option<Frame> {
         func,
         pointer: false,
         guess,
+        inlined: text.ends_with(b"[inline]"),
     })
+}
+
+/// Drops `<IRQ> `, `<<EOE>> `, `<#DF> `: kernels before 4.9 print the first frame of a stack behind them.
+fn after_tags(mut text: &[u8]) -> &[u8] {
+    for _ in 0..2 {
+        let inside = match text {
+            [b'<', rest @ ..] => rest,
+            _ => break,
+        };
+        let len = inside
+            .iter()
+            .take(12)
+            .take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'<' | b'/' | b'#'))
+            .count();
+        let Some(rest) = inside[len..].strip_prefix(b">").filter(|_| len > 0) else {
+            break;
+        };
+        text = rest.strip_prefix(b">").unwrap_or(rest).trim_ascii_start();
+    }
+    text
 }
 
 /// `func+0x12/0x34` at the beginning of `text`: the plain name.

@@ -106,19 +106,30 @@ pub(super) fn signature(
 /// Longest normalised text.
 const LONGEST: usize = 120;
 
+/// The number or address that `text` begins with: what stands for it, and its length.
+fn number(text: &[u8]) -> Option<(&'static str, usize)> {
+    let len = text
+        .iter()
+        .position(|byte| !(byte.is_ascii_hexdigit() || *byte == b'x'))
+        .unwrap_or(text.len());
+    let first = text.first()?;
+    let ends = text
+        .get(len)
+        .is_none_or(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_'));
+    if text.starts_with(b"0x") || (len >= 8 && (ends || first.is_ascii_digit())) {
+        return Some(("ADDR", len));
+    }
+    first.is_ascii_digit().then_some(("NUM", len))
+}
+
 /// Text in which numbers are `NUM`, addresses `ADDR`, and nothing is left that a terminal would obey.
 pub(super) fn normal(text: &[u8]) -> String {
     let mut out = String::new();
     let mut rest = &text[..text.len().min(4 * LONGEST)];
     let mut in_word = false;
     while let Some((&byte, tail)) = rest.split_first() {
-        if byte.is_ascii_digit() && !in_word {
-            let hex = rest.starts_with(b"0x");
-            let len = rest
-                .iter()
-                .position(|byte| !(byte.is_ascii_hexdigit() || *byte == b'x'))
-                .unwrap_or(rest.len());
-            out.push_str(if hex || len >= 8 { "ADDR" } else { "NUM" });
+        if let Some((word, len)) = number(rest).filter(|_| !in_word) {
+            out.push_str(word);
             rest = &rest[len..];
             in_word = true;
         } else {
@@ -157,7 +168,24 @@ pub(super) fn lock_class(text: &[u8]) -> Option<String> {
             });
         }
     }
-    (!class.is_empty()).then_some(class)
+    (!class.is_empty()).then(|| without_device(class))
+}
+
+/// Work queues are named after their device, `(wq_completion)xfs-conv/vda1` or `(wq_completion)loop0`: any device is one class.
+fn without_device(class: String) -> String {
+    let Some((kind, queue)) = class
+        .split_once("(wq_completion)")
+        .map(|(before, queue)| (format!("{before}(wq_completion)"), queue))
+    else {
+        return class;
+    };
+    let queue = match queue.split_once('/') {
+        Some((name, _)) => format!("{name}/DEV"),
+        None => queue
+            .trim_end_matches(|char: char| char.is_ascii_digit())
+            .to_owned(),
+    };
+    kind + &queue
 }
 
 /// One name for what kernels of several ages and machines call by several: system call entries, synchronize_rcu().
@@ -181,6 +209,7 @@ pub(super) fn function_name(func: &str) -> String {
         "ksys_",
         "__se_sys_",
         "__do_sys_",
+        "sys_",
     ] {
         if let Some(name) = func.strip_prefix(prefix) {
             return name.to_owned();
@@ -189,13 +218,7 @@ pub(super) fn function_name(func: &str) -> String {
     if func.starts_with("smp_call_function") {
         return "smp_call_function".to_owned();
     }
-    if matches!(
-        func,
-        "__synchronize_srcu"
-            | "synchronize_srcu"
-            | "synchronize_rcu_expedited"
-            | "synchronize_rcu_normal"
-    ) {
+    if super::skip::named(func, &[super::skip::GRACE_PERIODS]) {
         return "synchronize_rcu".to_owned();
     }
     func.to_owned()

@@ -59,6 +59,13 @@ impl<'a> Line<'a> {
         }
         if line.time.is_none() {
             line.text = after_syslog(after_level(line.text));
+            if let Some((time, caller, text)) = kmsg(line.text) {
+                line.time = Some(time);
+                line.caller = caller;
+                line.text = text;
+            }
+        } else {
+            line.text = after_host(after_level(line.text));
         }
         line.text = line.text.trim_ascii_start();
         line
@@ -107,17 +114,47 @@ fn caller(text: &[u8]) -> (Caller, usize) {
     let parsed = (|| {
         let inside = rest.strip_prefix(b"[")?;
         let close = memchr::memchr(b']', inside.get(..16.min(inside.len()))?)?;
-        let (kind, number) = inside[..close].trim_ascii().split_first()?;
-        if !matches!(kind, b'T' | b'C')
-            || number.is_empty()
-            || !number.iter().all(u8::is_ascii_digit)
-        {
-            return None;
-        }
-        let number = std::str::from_utf8(number).ok()?.parse().ok()?;
-        Some((Some((*kind, number)), space + close + 2))
+        let who = who(inside[..close].trim_ascii())?;
+        Some((Some(who), space + close + 2))
     })();
     parsed.unwrap_or((None, 0))
+}
+
+/// A record of /dev/kmsg: `6,1234,567890,-;text`, with `,caller=T1` where callers are kept. Time in microseconds.
+fn kmsg(text: &[u8]) -> Option<(f64, Caller, &[u8])> {
+    let semicolon = memchr::memchr(b';', text.get(..text.len().min(80))?)?;
+    let mut fields = text[..semicolon].split(|byte| *byte == b',');
+    let number = |field: Option<&[u8]>| -> Option<u64> {
+        let field =
+            field.filter(|field| !field.is_empty() && field.iter().all(u8::is_ascii_digit))?;
+        std::str::from_utf8(field).ok()?.parse().ok()
+    };
+    number(fields.next())?;
+    number(fields.next())?;
+    let time = number(fields.next())?;
+    let caller = fields
+        .find_map(|field| field.strip_prefix(b"caller="))
+        .and_then(who);
+    Some((time as f64 / 1e6, caller, &text[semicolon + 1..]))
+}
+
+/// Drops `host kernel: `, as journals print it after a time since boot.
+fn after_host(text: &[u8]) -> &[u8] {
+    let head = &text[..text.len().min(80)];
+    match memchr::memmem::find(head, b" kernel: ") {
+        Some(at) if !head[..at].contains(&b' ') => after_level(&text[at + 9..]),
+        _ => text,
+    }
+}
+
+/// `T123` or `C0`.
+fn who(text: &[u8]) -> Caller {
+    let (kind, number) = text.split_first()?;
+    let known = matches!(kind, b'T' | b'C') && !number.is_empty();
+    if !known || !number.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some((*kind, std::str::from_utf8(number).ok()?.parse().ok()?))
 }
 
 /// Drops `<4>`.

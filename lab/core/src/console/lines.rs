@@ -64,6 +64,12 @@ impl Lines {
         open.then(|| (std::mem::take(&mut self.kept), self.start, self.offset))
     }
 
+    /// Bytes kept of the open line.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.kept.capacity()
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         let room = LINE_LIMIT.saturating_sub(self.kept.len());
         self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);

@@ -124,6 +124,12 @@ impl Reader {
         findings
     }
 
+    /// Bytes that it keeps of what it read, about.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.lines.held() + self.open.iter().map(Report::held).sum::<usize>()
+    }
+
     fn close_all(&mut self, cut_by: Option<Caller>) -> Vec<Finding> {
         let mut findings: Vec<Finding> = self
             .open
@@ -300,6 +306,10 @@ impl Reader {
 
     /// A banner: the first one of a console is a boot, another one a reboot that nobody asked for.
     fn boot(&mut self, hit: &Hit, line: &Line<'_>, heard: &mut Vec<Heard>) {
+        if !line.text.get(hit.after).is_some_and(u8::is_ascii_digit) {
+            // Somebody else's words.
+            return self.tell(line);
+        }
         let firmware = hit.format.role == Role::Firmware;
         let again = if firmware {
             self.spoken

@@ -123,7 +123,9 @@ impl Report {
             (Some(last), Some(now)) => now - last > SILENT_SECONDS,
             _ => false,
         };
-        self.quiet > limit || self.silent > SILENT || self.lines > LINES || late
+        // Somebody asked for a dump: what follows is no longer the report's.
+        let asked = line.caller == self.caller && line.text.starts_with(b"sysrq: ");
+        asked || self.quiet > limit || self.silent > SILENT || self.lines > LINES || late
     }
 
     /// A line of somebody else went by.
@@ -135,7 +137,8 @@ impl Report {
     pub(super) fn explained_by(&self, format: &Format) -> bool {
         self.format.role == Role::Trap
             && format.role == Role::OpensBeforeTrap
-            && format.class == self.format.class
+            && (format.class == self.format.class
+                || matches!(self.format.class, Class::Warning | Class::Bug))
             && self.lines < TRAP_WITHIN
     }
 
@@ -216,6 +219,8 @@ impl Report {
         if text.starts_with(b"stack backtrace:")
             || text.starts_with(b"NMI backtrace for")
             || text.starts_with(b"Sending NMI")
+            || text.starts_with(b"RCU grace-period kthread stack dump")
+            || text.starts_with(b"task:")
         {
             self.aside = false;
             self.new_trace();
@@ -403,6 +408,7 @@ impl Report {
                     func,
                     pointer: true,
                     guess: false,
+                    inlined: false,
                 });
                 return;
             }
@@ -411,8 +417,8 @@ impl Report {
 
     /// Ends the report. `cut`: the console ended in its midst.
     pub(super) fn finish(self, cut: bool) -> Finding {
-        let function = self.function();
-        let class = self.class();
+        let (function, sure) = self.function();
+        let class = self.format.class;
         let locks = self.lock_classes();
         let pattern = identity::Pattern {
             format: self.format,
@@ -434,7 +440,7 @@ impl Report {
         }
         let torn = self.dropped
             || (self.format.has_stack()
-                && (self.traces.iter().all(|trace| trace.frames.is_empty()) || function.is_none()))
+                && (self.traces.iter().all(|trace| trace.frames.is_empty()) || !sure))
             || cut;
         let signature = identity::signature(
             class,
@@ -457,8 +463,22 @@ impl Report {
         }
     }
 
-    fn class(&self) -> Class {
-        self.format.class
+    /// Bytes that it keeps, about.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let frames: usize = self
+            .traces
+            .iter()
+            .flat_map(|trace| &trace.frames)
+            .map(|frame| size_of::<Frame>() + frame.func.capacity())
+            .sum();
+        let locks: usize = self
+            .locks
+            .iter()
+            .map(|lock| lock.class.capacity() + lock.at.as_ref().map_or(0, String::capacity))
+            .sum();
+        let chain: usize = self.chain.iter().map(String::capacity).sum();
+        self.head.capacity() + frames + locks + chain
     }
 
     /// The classes of the locks of a cycle in one order, whichever side reported it.

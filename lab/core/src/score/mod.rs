@@ -14,6 +14,7 @@ use crate::finding::Class;
 use crate::stats::{self, Exposure};
 use crate::verdict::RunRecord;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Format of `score.json`.
 pub const SCORE_FORMAT: u32 = 1;
@@ -31,6 +32,9 @@ pub struct Attempt {
     pub class: Option<Class>,
     /// Its title.
     pub title: Option<String>,
+    /// Its identity; unknown in scores made before it was kept.
+    #[serde(default)]
+    pub signature: Option<String>,
     /// Scenario that ran then: `rcu-walk/tmpfs`.
     pub scenario: Option<String>,
     /// A finding of a class that was wanted came.
@@ -50,6 +54,7 @@ impl Attempt {
             seconds: 0.0,
             class: None,
             title: None,
+            signature: None,
             scenario: None,
             class_right: false,
             function_right: false,
@@ -79,6 +84,7 @@ pub fn attempt(bug: &Bug, record: &RunRecord) -> Attempt {
         seconds: workload_until(record, until),
         class: first.map(|f| f.class),
         title: first.map(|f| f.title.clone()),
+        signature: first.map(|f| f.signature.clone()),
         scenario: scenario
             .and_then(|index| record.scenarios.get(index as usize))
             .map(|s| s.name.clone()),
@@ -132,6 +138,18 @@ impl Row {
     /// Boots that found it.
     pub fn hits(&self) -> usize {
         self.counted().filter(|a| a.found).count()
+    }
+
+    /// The signatures of the first findings, each with the boots that showed it, the commonest first. One bug should
+    /// have one.
+    pub fn signatures(&self) -> Vec<(&str, usize)> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for signature in self.counted().filter_map(|a| a.signature.as_deref()) {
+            *counts.entry(signature).or_default() += 1;
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by(|a, b| b.1.cmp(&a.1));
+        counts
     }
 
     /// Median seconds to the first hit over all boots that count; a boot without a hit counts as longer than any.
@@ -215,6 +233,8 @@ pub struct Summary {
     pub class_right: f64,
     /// The same for the function.
     pub function_right: f64,
+    /// Bugs whose hits all have one signature, and bugs with a hit whose signature is known.
+    pub one_signature: (usize, usize),
     /// Median of the seconds to the first hit, over all boots; `None` where most found nothing.
     pub median: Option<f64>,
     /// Nine boots of ten were sooner.
@@ -243,6 +263,7 @@ impl Score {
             bugs: rows.len(),
             class_right: share(|a| a.class_right),
             function_right: share(|a| a.function_right),
+            one_signature: one_signature(rows),
             median: quantile(all(), 0.5),
             p90: quantile(all(), 0.9),
             false_findings: self.clean.iter().map(|c| c.findings.len()).sum(),
@@ -250,6 +271,12 @@ impl Score {
             times_sooner: ratios.get(ratios.len() / 2).copied(),
         }
     }
+}
+
+fn one_signature(rows: &[Row]) -> (usize, usize) {
+    let kinds: Vec<usize> = rows.iter().map(|row| row.signatures().len()).collect();
+    let count = |of: fn(&&usize) -> bool| kinds.iter().filter(of).count();
+    (count(|kinds| **kinds == 1), count(|kinds| **kinds > 0))
 }
 
 fn counting(attempts: &[Attempt]) -> impl Iterator<Item = &Attempt> {

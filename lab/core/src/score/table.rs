@@ -5,7 +5,7 @@ use super::{Clean, Ratio, Row, Score, Summary};
 use std::fmt::Write;
 
 /// Columns of the table.
-const HEAD: [&str; 9] = [
+const HEAD: [&str; 10] = [
     "bug",
     "profile",
     "scenario",
@@ -13,6 +13,7 @@ const HEAD: [&str; 9] = [
     "median s",
     "class",
     "function",
+    "signatures",
     "first finding",
     "sooner",
 ];
@@ -91,6 +92,10 @@ fn cells(row: &Row) -> Vec<String> {
         seconds(row.median()),
         of(row.counted().filter(|a| a.class_right).count()),
         of(row.counted().filter(|a| a.function_right).count()),
+        match row.signatures().len() {
+            0 => "-".to_owned(),
+            kinds => kinds.to_string(),
+        },
         told,
         ratio(row.times_sooner()),
     ]
@@ -120,6 +125,10 @@ fn closing(score: &Score) -> String {
             ratio(Some(times))
         );
     }
+    score
+        .rows
+        .iter()
+        .for_each(|row| out.push_str(&signatures(row)));
     for row in score.rows.iter().filter(|row| row.no_kernel.is_some()) {
         let why = row.no_kernel.as_deref().unwrap_or_default();
         let _infallible = writeln!(out, "{} under {}: {why}", row.bug, row.profile);
@@ -140,11 +149,30 @@ fn closing(score: &Score) -> String {
     out
 }
 
+/// What a bug was called, where its boots do not agree.
+fn signatures(row: &Row) -> String {
+    let kinds = row.signatures();
+    if kinds.len() < 2 {
+        return String::new();
+    }
+    let mut out = format!(
+        "{} under {}: {} signatures\n",
+        row.bug,
+        row.profile,
+        kinds.len()
+    );
+    for (signature, boots) in kinds {
+        let _infallible = writeln!(out, "  {boots} × {signature}");
+    }
+    out
+}
+
 fn found(summary: &Summary) -> String {
     let Summary { found, bugs, .. } = summary;
+    let (one, named) = summary.one_signature;
     let percent = |part: f64| format!("{:.0}%", part * 100.0);
     format!(
-        "found {found} of {bugs} ({}); first hit after {} s (median), {} s (90th percentile); class right {}, function right {}\n",
+        "found {found} of {bugs} ({}); first hit after {} s (median), {} s (90th percentile); class right {}, function right {}; one signature for {one} of {named} bugs\n",
         percent(*found as f64 / *bugs as f64),
         seconds(summary.median),
         seconds(summary.p90),

@@ -36,6 +36,7 @@ fn boot(found: bool, seconds: f64) -> Attempt {
         seconds,
         class: found.then_some(Class::AtomicSleep),
         title: found.then(|| "BUG: sleeping function called from invalid context in dput".into()),
+        signature: found.then(|| "atomic-sleep/dput/BUG: sleeping function".into()),
         scenario: found.then(|| "rcu-walk/tmpfs".into()),
         class_right: found,
         function_right: false,
@@ -88,6 +89,49 @@ fn boots_without_a_hit_are_the_longest() {
     let mut spoilt = boot(true, 1.0);
     spoilt.spoilt = Some("QEMU ended by signal 9".into());
     assert!(!row(vec![spoilt], vec![]).is_found());
+}
+
+#[test]
+fn boots_that_disagree_on_the_name_are_told() {
+    let mut other = boot(true, 3.0);
+    other.signature = Some("hung-task/dput/INFO: task hung".into());
+    let mut spoilt = boot(true, 1.0);
+    (spoilt.spoilt, spoilt.signature) = (Some("QEMU ended".into()), Some("panic/-/x".into()));
+    let mut old = boot(true, 1.0);
+    old.signature = None;
+    let boots = vec![
+        other,
+        boot(true, 1.0),
+        boot(true, 2.0),
+        boot(false, 9.0),
+        spoilt,
+        old,
+    ];
+    let disagree = row(boots, vec![]);
+    assert_eq!(
+        disagree.signatures(),
+        [
+            ("atomic-sleep/dput/BUG: sleeping function", 2),
+            ("hung-task/dput/INFO: task hung", 1)
+        ]
+    );
+    let agree = row(vec![boot(true, 1.0), boot(true, 2.0)], vec![]);
+    let score = score(
+        vec![disagree, agree, row(vec![boot(false, 9.0)], vec![])],
+        vec![],
+    );
+    assert_eq!(score.summary().one_signature, (1, 2));
+    let text = text(&score);
+    assert!(text.contains("one signature for 1 of 2 bugs"), "{text}");
+    assert!(text.contains("rcu-walk-dput under rt: 2 signatures\n  2 × atomic-sleep/dput/BUG: sleeping function\n  1 × hung-task/"), "{text}");
+}
+
+#[test]
+fn a_score_without_signatures_is_still_read() {
+    let mut json = serde_json::to_value(boot(true, 1.0)).unwrap();
+    json.as_object_mut().unwrap().remove("signature");
+    let attempt: Attempt = serde_json::from_value(json).unwrap();
+    assert_eq!(attempt.signature, None);
 }
 
 #[test]

@@ -5,22 +5,25 @@ use super::{Report, Trace};
 use crate::console::frame::Frame;
 use crate::console::table::Source;
 use crate::console::{identity, skip};
+use crate::finding::Class;
 
 impl Report {
-    /// The function that matters.
-    pub(super) fn function(&self) -> Option<String> {
+    /// The function that matters, and whether it is one: of a report that was cut only a messenger may be known.
+    pub(super) fn function(&self) -> (Option<String>, bool) {
         let skip = self.format.skip;
         let matters = |func: &String| !skip::named(func, skip);
         let found = match self.format.source {
-            Source::Nowhere => return None,
+            Source::Nowhere => return (None, true),
             Source::Head(_) => self.named.clone().filter(matters),
             Source::Pointer => self.below_pointer(),
+            // The lock that was asked for; where a helper took it, the one that was held.
             Source::LockAt => self
                 .locks
-                .first()
-                .and_then(|lock| lock.at.clone())
-                .or_else(|| self.named.clone())
-                .filter(matters),
+                .iter()
+                .filter_map(|lock| lock.at.clone())
+                .take(2)
+                .find(matters)
+                .or_else(|| self.named.clone().filter(matters)),
             Source::HeldAt => self.held_at.clone().filter(matters),
             Source::Entry => self.entry(),
             Source::Aside => self
@@ -29,11 +32,14 @@ impl Report {
                 .find(|trace| trace.aside)
                 .and_then(|trace| self.first_of(&trace.frames)),
             Source::Stack => self.named.clone(),
+            Source::Wait => self.gathering(),
         };
-        found
-            .or_else(|| self.first_in_stack())
-            .or_else(|| self.at_least())
-            .map(|func| identity::function_name(&func))
+        let found = found.or_else(|| self.first_in_stack());
+        let waits = self.format.source == Source::Wait;
+        let cut = found.is_none();
+        let function = found.or_else(|| self.at_least());
+        let sure = !cut || waits && function.is_some();
+        (function.map(|func| identity::function_name(&func)), sure)
     }
 
     /// A messenger is better than nothing when the report was cut.
@@ -41,8 +47,28 @@ impl Report {
         match self.format.source {
             Source::Head(_) => self.named.clone(),
             Source::LockAt | Source::Aside => self.locks.first().and_then(|lock| lock.at.clone()),
+            Source::Pointer => self
+                .own_traces()
+                .flat_map(|trace| &trace.frames)
+                .find(|frame| frame.pointer)
+                .map(|frame| frame.func.clone()),
+            // Nothing but waits: the innermost that is not the scheduler.
+            Source::Wait => self
+                .own_traces()
+                .flat_map(|trace| Self::sure(&trace.frames))
+                .map(|frame| &frame.func)
+                .find(|func| !skip::named(func, &[skip::MESSENGERS, skip::SCHEDULER]))
+                .cloned(),
             _ => None,
         }
+    }
+
+    /// The wait that many tasks share, wherever in the stack it stands.
+    fn gathering(&self) -> Option<String> {
+        let shared = [skip::GRACE_PERIODS, skip::GATHERINGS];
+        Self::sure(&self.own_traces().next()?.frames)
+            .find(|frame| skip::named(&frame.func, &shared))
+            .map(|frame| frame.func.clone())
     }
 
     fn own_traces(&self) -> impl Iterator<Item = &Trace> {
@@ -51,10 +77,15 @@ impl Report {
             .filter(|trace| !trace.aside && !trace.frames.is_empty())
     }
 
-    /// The frames that count: sure ones, or all if none is sure.
+    /// The frames that count: sure ones, or all if none is sure. What was inlined counts only where nothing else stands,
+    /// or the same bug would have another name in a log without symbols and after another compiler's decisions.
     fn sure(frames: &[Frame]) -> impl Iterator<Item = &Frame> {
-        let any = frames.iter().any(|frame| !frame.guess && !frame.pointer);
-        frames.iter().filter(move |frame| !frame.guess || !any)
+        let any = frames
+            .iter()
+            .any(|frame| !frame.guess && !frame.pointer && !frame.inlined);
+        frames
+            .iter()
+            .filter(move |frame| !any || !frame.guess && !frame.inlined)
     }
 
     fn first_in_stack(&self) -> Option<String> {
@@ -66,7 +97,8 @@ impl Report {
         Self::sure(frames)
             .map(|frame| &frame.func)
             .find(|func| {
-                !skip::named(func, self.format.skip) && !skip::named(func, &[skip::INTERRUPTS])
+                !skip::named(func, self.format.skip)
+                    && !skip::named(func, &[skip::INTERRUPTS, skip::ENTRIES])
             })
             .cloned()
     }
@@ -79,24 +111,32 @@ impl Report {
         })
     }
 
-    /// The part of a stack below the watchdog's interrupt.
-    fn below_interrupt(frames: &[Frame]) -> &[Frame] {
+    /// The part of a stack below the watchdog's interrupt: what stalls RCU is the code that the tick interrupted; a lockup's
+    /// registers are that code's already.
+    fn below_interrupt<'a>(&self, frames: &'a [Frame]) -> &'a [Frame] {
         let pointer = frames.iter().position(|frame| frame.pointer);
+        let entry = |frame: &Frame| skip::named(&frame.func, &[skip::INTERRUPTS]);
         let interrupt = frames
             .iter()
-            .position(|frame| skip::named(&frame.func, &[skip::INTERRUPTS]));
-        &frames[pointer.or(interrupt.map(|at| at + 1)).unwrap_or(0)..]
+            .position(entry)
+            .map(|at| at + frames[at..].iter().take_while(|frame| entry(frame)).count())
+            .filter(|at| *at < frames.len());
+        let from = match self.format.class {
+            Class::RcuStall => interrupt.or(pointer),
+            _ => pointer.or(interrupt),
+        };
+        &frames[from.unwrap_or(0)..]
     }
 
     /// The top of the code that loops.
     pub(super) fn top(&self) -> Option<String> {
         self.own_traces()
-            .find_map(|trace| self.first_of(Self::below_interrupt(&trace.frames)))
+            .find_map(|trace| self.first_of(self.below_interrupt(&trace.frames)))
     }
 
     fn entry(&self) -> Option<String> {
         self.own_traces().find_map(|trace| {
-            let below = Self::below_interrupt(&trace.frames);
+            let below = self.below_interrupt(&trace.frames);
             if let Some(top) = self
                 .first_of(below)
                 .filter(|top| top.starts_with("smp_call_function"))

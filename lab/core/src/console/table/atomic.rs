@@ -17,4 +17,20 @@ pub(super) const FORMATS: &[Format] = &[
         "BUG: scheduling while atomic in {func}",
     )
     .skip(&[skip::MESSENGERS, skip::WAITS]),
+    Format::new(
+        "BUG: scheduling in a non-blocking section",
+        Class::AtomicSleep,
+        "BUG: scheduling in a non-blocking section in {func}",
+    )
+    .skip(&[skip::MESSENGERS, skip::WAITS]),
+    Format::new(
+        "BUG: assuming atomic context",
+        Class::AtomicSleep,
+        "BUG: assuming atomic context in {func}",
+    ),
+    Format::new(
+        "BUG: assuming non migratable context",
+        Class::AtomicSleep,
+        "BUG: assuming non migratable context in {func}",
+    ),
 ];

@@ -35,6 +35,14 @@ pub(super) const FORMATS: &[Format] = &[
     )
     .source(Source::Pointer)
     .role(Role::OpensBeforeTrap),
+    Format::new(
+        "refcount_t ",
+        Class::Refcount,
+        "WARNING: refcount bug in {func}",
+    )
+    .source(Source::Pointer)
+    .role(Role::OpensBeforeTrap)
+    .also("uid/euid: "),
     Format::new("usercopy: ", Class::Usercopy, "BUG: bad usercopy in {func}")
         .source(Source::Pointer)
         .role(Role::OpensBeforeTrap)
@@ -48,18 +56,19 @@ pub(super) const FORMATS: &[Format] = &[
     .source(Source::Pointer)
     .role(Role::OpensBeforeTrap),
     Format::new(
-        "detected buffer overflow in ",
-        Class::Usercopy,
+        "detected buffer overflow",
+        Class::Bug,
         "kernel BUG in {func}",
     )
     .anywhere()
     .source(Source::Pointer)
     .role(Role::OpensBeforeTrap),
     Format::new(
-        "memcpy: detected field-spanning ",
-        Class::Usercopy,
+        "detected field-spanning ",
+        Class::Warning,
         "WARNING in {func}",
     )
+    .anywhere()
     .source(Source::Pointer)
     .role(Role::OpensBeforeTrap),
     Format::new(
@@ -69,9 +78,15 @@ pub(super) const FORMATS: &[Format] = &[
     )
     .source(Source::Pointer)
     .role(Role::OpensBeforeTrap)
-    .unless(&["Out of memory", "ODEBUG: selftest", "ODEBUG: 0 of"]),
-    Format::new("BUG: memory leak", Class::Leak, "memory leak in {func}"),
-    Format::new("unreferenced object ", Class::Leak, "memory leak in {func}"),
+    .also("object type: "),
+    Format::new("Leaked locks on dev=", Class::Leak, "leaked file locks").source(Source::Nowhere),
+    Format::new("Leaked ", Class::Leak, "leaked file locks")
+        .also(" lock on dev=")
+        .source(Source::Nowhere)
+        .role(Role::Follows),
+    Format::new("BUG: memory leak", Class::Leak, "memory leak in {func}")
+        .role(Role::OpensBeforeTrap),
+    Format::new("unreferenced object ", Class::Leak, "memory leak in {func}").role(Role::Trap),
     Format::new("new suspected memory leaks", Class::Leak, "memory leak")
         .anywhere()
         .source(Source::Nowhere),

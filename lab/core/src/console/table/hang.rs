@@ -8,6 +8,13 @@ use crate::finding::Class;
 pub(super) const FORMATS: &[Format] = &[
     Format::new("INFO: task ", Class::HungTask, "INFO: task hung in {func}")
         .also(" blocked for more than ")
+        .source(Source::Wait)
+        .skip(&[skip::MESSENGERS, skip::WAITS])
+        .alt(&["hang in {func}"])
+        .suspicion(),
+    Format::new("INFO: task ", Class::HungTask, "INFO: task hung in {func}")
+        .also(" blocked in I/O wait for more than ")
+        .source(Source::Wait)
         .skip(&[skip::MESSENGERS, skip::WAITS])
         .alt(&["hang in {func}"])
         .suspicion(),
@@ -17,6 +24,7 @@ pub(super) const FORMATS: &[Format] = &[
         "INFO: task can't die in {func}",
     )
     .also(" can't die for more than ")
+    .source(Source::Wait)
     .skip(&[skip::MESSENGERS, skip::WAITS])
     .alt(&["hang in {func}"])
     .suspicion(),
@@ -29,7 +37,7 @@ pub(super) const FORMATS: &[Format] = &[
     .skip(&[skip::MESSENGERS, skip::STALL_DETECTORS])
     .alt(&["stall in {func}"]),
     Format::new(
-        "etected hard LOCKUP on cpu",
+        "etected hard LOCKUP",
         Class::HardLockup,
         "BUG: hard lockup in {func}",
     )
@@ -43,6 +51,33 @@ pub(super) const FORMATS: &[Format] = &[
         "BUG: hard lockup in {func}",
     )
     .anywhere()
+    .source(Source::Entry)
+    .skip(&[skip::MESSENGERS, skip::STALL_DETECTORS]),
+    Format::new(
+        "Hard LOCKUP",
+        Class::HardLockup,
+        "BUG: hard lockup in {func}",
+    )
+    .also("CPU ")
+    .anywhere()
+    .source(Source::Entry)
+    .skip(&[skip::MESSENGERS, skip::STALL_DETECTORS])
+    .unless(&["Kernel panic"]),
+    Format::new(
+        "NMI Watchdog detected LOCKUP",
+        Class::HardLockup,
+        "BUG: hard lockup in {func}",
+    )
+    .anywhere()
+    .source(Source::Entry)
+    .skip(&[skip::MESSENGERS, skip::STALL_DETECTORS]),
+    Format::new(
+        "Detected non-responsive CSD lock",
+        Class::SoftLockup,
+        "non-responsive CSD lock in {func}",
+    )
+    .anywhere()
+    .also("csd")
     .source(Source::Entry)
     .skip(&[skip::MESSENGERS, skip::STALL_DETECTORS]),
     Format::new(

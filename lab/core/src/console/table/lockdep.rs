@@ -114,6 +114,38 @@ pub(super) const FORMATS: &[Format] = &[
         Class::Lockdep,
         "BUG: rwlock {rest} in {func}",
     ),
+    Format::new(
+        "circular locking deadlock detected",
+        Class::Lockdep,
+        "possible deadlock in {func}",
+    )
+    .anywhere()
+    .source(Source::LockAt)
+    .by_locks(),
+    Format::new(
+        "lock held at task exit time!",
+        Class::Lockdep,
+        "WARNING: lock held at task exit in {func}",
+    )
+    .anywhere()
+    .source(Source::HeldAt),
+    Format::new(
+        "chain_key collision",
+        Class::Lockdep,
+        "WARNING: chain_key collision in {func}",
+    )
+    .also("WARNING: ")
+    .anywhere(),
+    Format::new(
+        "BUG: looking up invalid subclass",
+        Class::Lockdep,
+        "BUG: looking up invalid subclass in {func}",
+    ),
+    Format::new(
+        "BUG: key ",
+        Class::Lockdep,
+        "BUG: key not registered in {func}",
+    ),
     Format::new("BUG: MAX_", Class::Lockdep, "BUG: MAX_{rest}").source(Source::Nowhere),
     Format::new(
         "BUG: using ",

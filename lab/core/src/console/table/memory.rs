@@ -24,6 +24,15 @@ pub(super) const FORMATS: &[Format] = &[
     )
     .source(Source::Nowhere),
     Format::new(
+        "BUG: Bad page cache",
+        Class::Memory,
+        "BUG: Bad page cache in {func}",
+    ),
+    Format::new("Slab corruption", Class::Memory, "slab corruption")
+        .also("start=")
+        .source(Source::Nowhere),
+    Format::new("slab error in ", Class::Memory, "slab corruption in {func}").source(Source::Stack),
+    Format::new(
         "INFO: Freed in ",
         Class::Memory,
         "slab corruption in {func}",
@@ -45,25 +54,14 @@ pub(super) const FORMATS: &[Format] = &[
         .source(Source::Nowhere)
         .suspicion(),
     Format::new(
-        "BUG: stack guard page was hit",
+        "stack guard page was hit",
         Class::StackOverflow,
         "BUG: stack guard page was hit in {func}",
     )
+    .also("BUG: ")
+    .anywhere()
     .source(Source::Entry)
     .alt(&["stack-overflow in {func}"]),
-    Format::new(
-        "BUG: TASK stack guard page was hit",
-        Class::StackOverflow,
-        "BUG: stack guard page was hit in {func}",
-    )
-    .source(Source::Entry)
-    .alt(&["stack-overflow in {func}"]),
-    Format::new(
-        "BUG: IRQ stack guard page was hit",
-        Class::StackOverflow,
-        "BUG: stack guard page was hit in {func}",
-    )
-    .source(Source::Entry),
     Format::new(
         "PANIC: double fault",
         Class::StackOverflow,
@@ -71,7 +69,7 @@ pub(super) const FORMATS: &[Format] = &[
     )
     .source(Source::Pointer),
     Format::new(
-        "kernel stack overflow",
+        "ernel stack overflow",
         Class::StackOverflow,
         "kernel stack overflow in {func}",
     )

@@ -59,6 +59,8 @@ pub(super) enum Source {
     Pointer,
     /// In the stack of the report.
     Stack,
+    /// In the stack of a task that waits: whom it waits in.
+    Wait,
     /// After the first `at:` of a lock, else in the stack.
     LockAt,
     /// Where the first held lock was taken, else in the stack.
@@ -91,7 +93,7 @@ pub(super) struct Format {
     /// Where the function stands.
     pub(super) source: Source,
     /// Functions that only carry the message.
-    pub(super) skip: &'static [&'static [&'static str]],
+    pub(super) skip: &'static [super::skip::Names],
     /// What the head does.
     pub(super) role: Role,
     /// How much it weighs.
@@ -137,7 +139,7 @@ impl Format {
         self.source = source;
         self
     }
-    const fn skip(mut self, skip: &'static [&'static [&'static str]]) -> Self {
+    const fn skip(mut self, skip: &'static [super::skip::Names]) -> Self {
         self.skip = skip;
         self
     }
@@ -175,6 +177,9 @@ const FAMILIES: [&[Format]; 13] = [
     program::FORMATS,
     warn::FORMATS,
 ];
+
+/// Words of 64 bits in which each format has one.
+const UNFIT: usize = 4;
 
 /// A head found in a line.
 #[derive(Debug, Clone, Copy)]
@@ -247,13 +252,21 @@ impl Matcher {
     /// The first format that fits `text`.
     pub(super) fn hit(&self, text: &[u8]) -> Option<Hit> {
         let mut best: Option<(usize, Hit)> = None;
+        // What else must stand in the line is looked for once a format, however often its head stands there.
+        let mut unfit = [0_u64; UNFIT];
         for found in self.lines.find_overlapping_iter(text) {
             for &index in &self.by_head[found.pattern().as_usize()] {
                 if best.as_ref().is_some_and(|(before, _)| *before <= index) {
                     break;
                 }
                 let format = self.formats[index];
-                if fits(format, text, found.start()) {
+                let (word, bit) = (index / 64, 1 << (index % 64));
+                if unfit[word] & bit != 0 || !stands(format, text, found.start()) {
+                    continue;
+                }
+                if !fits(format, text) {
+                    unfit[word] |= bit;
+                } else {
                     best = Some((
                         index,
                         Hit {
@@ -303,13 +316,42 @@ const BEFORE: &[&str] = &[
     "Oops: ",
     "kernel: ",
     "stack-protector: ",
+    "traps: ",
+    "kernel: traps: ",
     "rcu: rcu: ",
 ];
 
-fn fits(format: &Format, text: &[u8], at: usize) -> bool {
+/// Whether the head stands where it must.
+fn stands(format: &Format, text: &[u8], at: usize) -> bool {
+    format.place == Place::Anywhere
+        || (at <= 24 && BEFORE.iter().any(|before| before.as_bytes() == &text[..at]))
+}
+
+/// Whether the rest of the line is as it must be.
+fn fits(format: &Format, text: &[u8]) -> bool {
     let has = |words: &str| memchr::memmem::find(text, words.as_bytes()).is_some();
-    (format.place == Place::Anywhere
-        || (at <= 24 && BEFORE.iter().any(|before| before.as_bytes() == &text[..at])))
-        && (format.also.is_empty() || has(format.also))
-        && !format.unless.iter().any(|words| has(words))
+    (format.also.is_empty() || has(format.also)) && !format.unless.iter().any(|words| has(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_has_its_bit_and_every_head_its_anchor() {
+        let matcher = MATCHER.as_ref().unwrap();
+        assert!(matcher.formats.len() <= 64 * UNFIT);
+        for format in &matcher.formats {
+            let text = format!("x\n{}\n", format.head);
+            for quick in [false, true] {
+                let padded = format!("{}{text}", " ".repeat(64));
+                let found = matcher.candidate(padded.as_bytes(), quick);
+                assert!(
+                    found.is_some_and(|at| at >= 66),
+                    "{:?} {found:?}",
+                    format.head
+                );
+            }
+        }
+    }
 }

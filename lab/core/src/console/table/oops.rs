@@ -20,6 +20,13 @@ pub(super) const FORMATS: &[Format] = &[
     .source(Source::Pointer)
     .alt(&["bad-access in {func}"]),
     Format::new(
+        "BUG: Kernel NULL pointer dereference",
+        Class::Oops,
+        "BUG: unable to handle kernel NULL pointer dereference in {func}",
+    )
+    .source(Source::Pointer)
+    .alt(&["bad-access in {func}"]),
+    Format::new(
         "nable to handle kernel NULL pointer dereference",
         Class::Oops,
         "BUG: unable to handle kernel NULL pointer dereference in {func}",
@@ -61,6 +68,27 @@ pub(super) const FORMATS: &[Format] = &[
         .source(Source::Pointer)
         .unless(&[" ip:"]),
     Format::new("divide_error: ", Class::Oops, "divide error in {func}").source(Source::Pointer),
+    // Older kernels say only the trap's name and the count of oopses.
+    trap("int3: ", "int3 in {func}"),
+    trap("bounds: ", "bounds in {func}"),
+    trap("segment not present: ", "segment not present in {func}"),
+    trap("invalid TSS: ", "invalid TSS in {func}"),
+    trap("alignment check: ", "alignment check in {func}"),
+    trap("control protection", "control protection fault in {func}"),
+    // s390 names the program check and the length of the instruction.
+    trap(" ilc:", "Oops in {func}").anywhere(),
+    Format::new(
+        "Internal error: UBSAN: ",
+        Class::Ubsan,
+        "UBSAN: trap in {func}",
+    )
+    .source(Source::Pointer),
+    Format::new("CFI failure at ", Class::Bug, "CFI failure in {func}")
+        .source(Source::Head("CFI failure at "))
+        .role(Role::OpensBeforeTrap),
+    Format::new("Missing ENDBR: ", Class::Bug, "CFI failure in {func}")
+        .source(Source::Head("Missing ENDBR: "))
+        .role(Role::OpensBeforeTrap),
     Format::new("Internal error: ", Class::Oops, "Internal error in {func}")
         .source(Source::Pointer)
         .role(Role::Follows),
@@ -73,6 +101,25 @@ pub(super) const FORMATS: &[Format] = &[
     Format::new("kernel BUG at ", Class::Bug, "kernel BUG in {func}")
         .source(Source::Pointer)
         .role(Role::Trap),
+    Format::new("Kernel BUG at ", Class::Bug, "kernel BUG in {func}")
+        .source(Source::Pointer)
+        .role(Role::Trap),
+    Format::new("Kernel BUG [#", Class::Bug, "kernel BUG in {func}")
+        .source(Source::Pointer)
+        .role(Role::Follows),
+    Format::new("Kernel bug detected[#", Class::Bug, "kernel BUG in {func}")
+        .source(Source::Pointer)
+        .role(Role::Trap),
+    Format::new(
+        "Unhandled prefetch abort: ",
+        Class::Oops,
+        "Unhandled fault in {func}",
+    )
+    .source(Source::Pointer),
+    Format::new("Bad mode in ", Class::Oops, "Bad mode in {func}")
+        .also(" handler detected")
+        .source(Source::Pointer),
+    Format::new("SError Interrupt on CPU", Class::Oops, "SError in {func}").source(Source::Pointer),
     Format::new("invalid opcode: ", Class::Oops, "invalid opcode in {func}")
         .source(Source::Pointer)
         .role(Role::Follows)
@@ -81,4 +128,13 @@ pub(super) const FORMATS: &[Format] = &[
         .source(Source::Pointer)
         .role(Role::Follows)
         .also(": "),
+    trap("Oops", "Oops in {func}"),
 ];
+
+/// A trap that some kernels announce by other words before, with the number of this oops: `[#1]`.
+const fn trap(head: &'static str, title: &'static str) -> Format {
+    Format::new(head, Class::Oops, title)
+        .source(Source::Pointer)
+        .role(Role::Follows)
+        .also("[#")
+}

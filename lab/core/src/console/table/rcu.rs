@@ -14,6 +14,13 @@ pub(super) const FORMATS: &[Format] = &[
     .anywhere()
     .unless(&["turned off"]),
     Format::new(
+        "suspicious rcu_dereference",
+        Class::Rcu,
+        "WARNING: suspicious RCU usage in {func}",
+    )
+    .anywhere()
+    .also("usage. ]"),
+    Format::new(
         "detected stall",
         Class::RcuStall,
         "INFO: rcu detected stall in {func}",

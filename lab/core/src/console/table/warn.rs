@@ -12,11 +12,17 @@ pub(super) const FORMATS: &[Format] = &[
     )
     .source(Source::Nowhere),
     Format::new(
+        "WARNING: stack recursion",
+        Class::Warning,
+        "WARNING: stack recursion",
+    )
+    .source(Source::Nowhere),
+    Format::new(
         "WARNING: ",
         Class::Refcount,
         "WARNING: refcount bug in {func}",
     )
-    .also(" at lib/refcount.c:")
+    .also("lib/refcount.c:")
     .source(Source::Pointer)
     .role(Role::Trap),
     Format::new(
@@ -24,7 +30,7 @@ pub(super) const FORMATS: &[Format] = &[
         Class::ObjectDebug,
         "WARNING: ODEBUG bug in {func}",
     )
-    .also(" at lib/debugobjects.c:")
+    .also("lib/debugobjects.c:")
     .source(Source::Pointer)
     .role(Role::Trap),
     Format::new(
@@ -32,7 +38,7 @@ pub(super) const FORMATS: &[Format] = &[
         Class::Lockdep,
         "WARNING: locking bug in {func}",
     )
-    .also(" at kernel/locking/lockdep.c:")
+    .also("kernel/locking/lockdep.c:")
     .source(Source::Pointer)
     .role(Role::Trap),
     Format::new(
@@ -40,7 +46,7 @@ pub(super) const FORMATS: &[Format] = &[
         Class::Lockdep,
         "WARNING: locking bug in {func}",
     )
-    .also(" at kernel/locking/")
+    .also("kernel/locking/")
     .source(Source::Pointer)
     .role(Role::Trap),
     Format::new(
@@ -48,7 +54,7 @@ pub(super) const FORMATS: &[Format] = &[
         Class::Usercopy,
         "WARNING: bad usercopy in {func}",
     )
-    .also(" at mm/usercopy.c:")
+    .also("mm/usercopy.c:")
     .source(Source::Pointer)
     .role(Role::Trap),
     Format::new(
@@ -56,7 +62,7 @@ pub(super) const FORMATS: &[Format] = &[
         Class::Warning,
         "WARNING: kmalloc bug in {func}",
     )
-    .also(" at mm/slab_common.c:")
+    .also("mm/slab_common.c:")
     .source(Source::Pointer)
     .role(Role::Trap),
     Format::new(
@@ -64,7 +70,7 @@ pub(super) const FORMATS: &[Format] = &[
         Class::Warning,
         "WARNING: kobject bug in {func}",
     )
-    .also(" at lib/kobject.c:")
+    .also("lib/kobject.c:")
     .source(Source::Pointer)
     .role(Role::Trap),
     Format::new(
@@ -72,7 +78,7 @@ pub(super) const FORMATS: &[Format] = &[
         Class::Warning,
         "WARNING: proc registration bug in {func}",
     )
-    .also(" at fs/proc/generic.c:")
+    .also("fs/proc/generic.c:")
     .source(Source::Pointer)
     .role(Role::Trap),
     Format::new(
@@ -80,11 +86,18 @@ pub(super) const FORMATS: &[Format] = &[
         Class::ListCorruption,
         "BUG: corrupted list in {func}",
     )
-    .also(" at lib/list_debug.c:")
+    .also("lib/list_debug.c:")
     .source(Source::Pointer)
     .role(Role::Trap),
+    Format::new("WARNING: CPU: ", Class::Warning, "WARNING in {func}")
+        .source(Source::Pointer)
+        .role(Role::Trap),
+    Format::new("WARNING: at ", Class::Warning, "WARNING in {func}")
+        .source(Source::Pointer)
+        .role(Role::Trap),
+    // Since 6.19: `WARNING: fs/dcache.c:365 at dput+0x10/0x20, CPU#1: storm/77`.
     Format::new("WARNING: ", Class::Warning, "WARNING in {func}")
-        .also(" at ")
+        .also(", CPU#")
         .source(Source::Pointer)
         .role(Role::Trap),
     Format::new("BUG: ", Class::Bug, "BUG: {rest}").source(Source::Nowhere),
