@@ -103,6 +103,7 @@ fn run_all(job: &GuestJob, port: &Port) {
                 index,
                 asked,
                 drain,
+                hold: job.hold,
                 port,
             }
             .go()
@@ -128,7 +129,10 @@ mod tests {
     fn jobs_of_another_protocol_are_refused_by_name() {
         let refused = |text: &str| parse_job(text.as_bytes()).unwrap_err();
         let other = refused(r#"{"protocol": 9, "unheard": 1}"#);
-        assert_eq!(other, "the job is of protocol 9, this agent speaks 2");
+        assert_eq!(
+            other,
+            format!("the job is of protocol 9, this agent speaks {PROTOCOL}")
+        );
         assert!(refused("{}").contains("protocol none"));
         assert!(refused("{").contains("no JSON"));
         assert!(refused(r#"{"protocol": 3, "scenarios": []}"#).contains("drain_seconds"));
