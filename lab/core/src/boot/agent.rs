@@ -78,7 +78,11 @@ impl Boot {
         let ran = std::mem::take(&mut self.running).max(Duration::from_millis(ran_ms));
         self.facts.exposure = self.facts.exposure.saturating_add(ran);
         match how {
-            Ended::Stuck { threads } => return self.stuck((*threads).max(self.stuck)),
+            Ended::Stuck { threads } => {
+                self.all_told = true;
+                self.active = self.now;
+                return self.stuck((*threads).max(self.stuck));
+            }
             Ended::Failed { reason } => self.remark(format!("scenario {index} failed: {reason}")),
             Ended::Skipped { reason } => self.remark(format!("scenario {index} skipped: {reason}")),
             Ended::Done | Ended::Stopped => {}

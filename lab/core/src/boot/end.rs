@@ -91,6 +91,8 @@ impl Boot {
         let quiet = match self.stage {
             Stage::Hit => Some(self.limits.settle / HIT_WAITS),
             Stage::Settle if self.paused => Some(PAUSED_QUIET),
+            // All is told; the kernel may still be about to say the same.
+            Stage::Settle if self.all_told => Some(self.limits.settle / HIT_WAITS),
             _ => None,
         };
         Some(quiet.map_or(limit, |quiet| limit.min(self.active.saturating_add(quiet))))

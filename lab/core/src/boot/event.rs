@@ -58,8 +58,9 @@ pub enum Mark {
     Banner,
     /// `Kernel panic - not syncing: …`.
     Panic,
-    /// `Rebooting in … seconds`: a panicked kernel has printed all that it held back.
-    Rebooting,
+    /// `Kernel Offset: …` or `Rebooting in … seconds`: nothing of interest follows in a panic. A PREEMPT_RT kernel never
+    /// prints the second.
+    LastWords,
 }
 
 /// What QEMU's monitor tells.

@@ -28,6 +28,8 @@ const DUMP_MIB: Duration = Duration::from_millis(50);
 const KEY_QUIET: Duration = Duration::from_millis(700);
 /// …and a kernel that has not begun to answer after this will not: a translated guest on a busy host is slow to begin.
 const KEY_DEAF: Duration = Duration::from_secs(2);
+/// A panic's report is over after its last words and this quiet.
+const REST_QUIET: Duration = Duration::from_millis(300);
 /// Keys, the most telling first, for there is one limit for all: stacks of running tasks, of blocked ones, held locks,
 /// stacks of all.
 const KEY_ORDER: [char; 4] = ['l', 'w', 'd', 't'];
@@ -53,9 +55,9 @@ pub(super) struct Gather {
 struct Asked {
     evidence: Evidence,
     since: Duration,
-    /// A key was taken; since then, or since the last byte of its answer, it is quiet.
+    /// A key was taken, or a panic's last words were printed; since then, or since the last byte, it is quiet.
     quiet_since: Option<Duration>,
-    /// Bytes came after the key.
+    /// Bytes came after that.
     printed: bool,
 }
 
@@ -157,11 +159,12 @@ impl Boot {
         }
     }
 
-    /// The kernel has printed all of its panic: nothing is gained by waiting for its reboot.
-    pub(super) fn rebooting(&mut self) {
-        let resumed = |asked: &Asked| asked.evidence == Evidence::Resume;
-        if self.gather.asked.as_ref().is_some_and(resumed) {
-            self.go_on();
+    /// A resumed kernel has printed what matters of its panic: nothing is gained by waiting for its reboot.
+    pub(super) fn last_words(&mut self) {
+        if let Some(asked) = &mut self.gather.asked
+            && asked.evidence == Evidence::Resume
+        {
+            asked.quiet_since = Some(self.now);
         }
     }
 
@@ -179,14 +182,16 @@ impl Boot {
     pub(super) fn gather_deadline(&self) -> Option<Duration> {
         let asked = self.gather.asked.as_ref()?;
         let mut due = asked.since + self.gathering_limits.of(&asked.evidence);
+        let quiet = match asked.evidence {
+            Evidence::SysRq(_) if asked.printed => KEY_QUIET,
+            Evidence::SysRq(_) => KEY_DEAF,
+            _ => REST_QUIET,
+        };
         if let Evidence::SysRq(_) = asked.evidence {
             due = self.gather.keys_until.map_or(due, |until| due.min(until));
-            let quiet = if asked.printed { KEY_QUIET } else { KEY_DEAF };
-            due = asked
-                .quiet_since
-                .map_or(due, |since| due.min(since + quiet));
         }
-        Some(due)
+        let over = asked.quiet_since.map(|since| since + quiet);
+        Some(over.map_or(due, |over| due.min(over)))
     }
 
     /// Its time is over.

@@ -86,6 +86,8 @@ pub struct Boot {
     banners: u32,
     paused: bool,
     stuck: u32,
+    /// The agent has told of all threads that hang, and waits for the end.
+    all_told: bool,
     /// Exposure of the scenario that runs, by its last progress.
     running: Duration,
     gathering_limits: GatherLimits,
@@ -114,6 +116,7 @@ impl Boot {
             banners: 0,
             paused: false,
             stuck: 0,
+            all_told: false,
             running: Duration::ZERO,
             gathering_limits: GatherLimits::new(job),
             gather: Gather::default(),
@@ -177,7 +180,7 @@ impl Boot {
             Event::ConsoleBytes { n } => self.printed(n),
             Event::Mark(Mark::Panic) => self.crashed(BootOutcome::Panicked),
             Event::Mark(Mark::Banner) => self.banner(),
-            Event::Mark(Mark::Rebooting) => self.rebooting(),
+            Event::Mark(Mark::LastWords) => self.last_words(),
             Event::Report { weight, class } => self.reported(weight, class),
             Event::Agent(said) => self.heard(said),
             Event::AgentGarbage => self.garbage(),

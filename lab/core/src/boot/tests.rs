@@ -346,7 +346,7 @@ fn stuck_threads_end_the_boot_with_their_number() {
     );
     let (log, boot) = check(&job(2), script, BootOutcome::ThreadsStuck { threads: 2 });
     assert!(
-        log.contains(&"8.0 Gather(SysRq('l'))".to_owned()),
+        log.contains(&"6.0 Gather(SysRq('l'))".to_owned()),
         "{log:?}"
     );
     assert_eq!(boot.facts().exposure, Duration::from_secs(10));
@@ -559,7 +559,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(report(Weight::Suspicion, Class::SoftLockup)),
         Just(told(Told::StateEnd)),
         (0u32..4).prop_map(|index| told(Told::Settled { index })),
-        Just(Event::Mark(Mark::Rebooting)),
+        Just(Event::Mark(Mark::LastWords)),
         Just(exited()),
         Just(Event::Tick),
         Just(Event::StopOrderly),

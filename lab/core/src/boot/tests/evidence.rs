@@ -24,7 +24,7 @@ fn a_panic_is_dumped_while_it_is_paused_and_then_prints_its_rest() {
         vec![
             (5.0, Event::Qmp(Qmp::Panicked)),
             (5.8, printed()),
-            (6.0, Event::Mark(Mark::Rebooting)),
+            (6.0, Event::Mark(Mark::LastWords)),
         ],
     );
     let (log, _) = check(&evident(job(1)), script, BootOutcome::Panicked);
@@ -35,7 +35,7 @@ fn a_panic_is_dumped_while_it_is_paused_and_then_prints_its_rest() {
             PANIC_DUMP,
             "5.2 Gather(Resume)",
             // Nobody waits for the reboot.
-            "6.0 Quit"
+            "6.3 Quit"
         ]
     );
 }
