@@ -4,6 +4,7 @@
 pub mod build;
 pub mod cli;
 pub mod error;
+pub mod evidence;
 pub mod exec;
 pub mod exit;
 pub mod fetch;

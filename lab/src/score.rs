@@ -11,7 +11,7 @@ use crate::pipeline::{doors, said, seed_of};
 use crate::store::{Host, file};
 use crate::tree::{self, Tree};
 use crate::ui::{Ui, harmless};
-use crate::{intake, listen, profiles};
+use crate::{evidence, intake, listen, profiles};
 use lab_core::job::{BootJob, BuildJob, BuildOutcome, BuildReport};
 use lab_core::outcome::BootOutcome;
 use lab_core::profile::{Load, Profile};
@@ -341,7 +341,7 @@ impl Scoring<'_> {
             guest: doors::guest_job(profile, profile.scenarios(seed, None)),
             limits: profile.limits(),
             until_hit,
-            evidence: Default::default(),
+            evidence: profile.evidence.clone(),
             gdb: None,
         };
         let out = self.folder.join("runs").join(&id);
@@ -358,6 +358,8 @@ impl Scoring<'_> {
             key: kernel.key.clone(),
         };
         let record = listen::record(&out, name, &job)?;
+        let others = evidence::runs_in(&self.folder.join("runs"))?;
+        evidence::keep_first(&out, others, job.evidence.dump)?;
         // A boot that was stopped says nothing, and there shall be no score that counts it.
         match record.outcome {
             BootOutcome::Interrupted => Err(Error::interrupted()),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A guest that ends badly, on a real kernel: panics, hangs, falls silent, resets, floods its console, fills its disk.
 //! Each is a job of its own, run by `lab job FILE` as a scheduler runs it, and must be told for what it is, in bounded
-//! time, memory and disk.
+//! time, memory and disk. What dies or hangs leaves a dump of its memory.
 //!
 //! The kernel is one of the lab's cache (`LAB_CACHE`, `XDG_CACHE_HOME/lab`, `~/.cache/lab`) on which a control ran clean, as
 //! `real_kernel` leaves one. All trials are one test, because the machine has room for one guest.
@@ -10,10 +10,14 @@
 
 use lab_core::boot::Boot;
 use lab_core::finding::{Class, Finding};
-use lab_core::job::{Accel, BootJob, Disk, JOB_FORMAT, Job, Limits, Machine, Recording, Work};
+use lab_core::job::{
+    Accel, BootJob, Disk, DumpPolicy, EvidencePlan, JOB_FORMAT, Job, Limits, Machine, Recording,
+    Work,
+};
 use lab_core::outcome::{Blame, BootOutcome};
 use lab_core::verdict::RunRecord;
 use lab_wire::{GuestJob, PROTOCOL, Scenario};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
@@ -23,6 +27,8 @@ use std::time::{Duration, Instant, SystemTime};
 const FLOODED: u64 = 400;
 /// What `lab job` may take for itself at its peak, KiB; a debug build, whatever the guest prints.
 const MEMORY_KIB: u64 = 128 << 10;
+/// A guest's memory, MiB.
+const MEMORY_MIB: u32 = 512;
 
 /// What a trial left.
 struct Left {
@@ -37,6 +43,29 @@ impl Left {
     fn found(&self, class: Class, words: &str) -> bool {
         let is = |finding: &Finding| finding.class == class && finding.title.contains(words);
         self.findings.iter().any(is)
+    }
+
+    /// There is a dump of all of the guest's memory, and nothing else of the sort.
+    fn dumped(&self) -> bool {
+        let [dump] = self.recording.dumps.as_slice() else {
+            return false;
+        };
+        let file = std::fs::File::open(self.out.join("vmcore.zst")).unwrap();
+        let mut core = zstd::Decoder::new(file).unwrap();
+        let mut magic = [0; 4];
+        core.read_exact(&mut magic).unwrap();
+        let rest = std::io::copy(&mut core, &mut std::io::sink()).unwrap();
+        println!("       {dump:?}");
+        dump.whole
+            && magic == *b"\x7fELF"
+            && rest + 4 == dump.bytes
+            && rest >= u64::from(MEMORY_MIB) << 20
+    }
+
+    /// The kernel showed its tasks when it was asked.
+    fn showed_tasks(&self) -> bool {
+        self.console.contains("sysrq: Show Blocked State")
+            && self.console.contains("sysrq: Show State")
     }
 }
 
@@ -65,15 +94,19 @@ const TRIALS: &[Trial] = &[
             && left.found(Class::Panic, "sysrq triggered crash")
             && left.console.contains("Kernel panic")
             && left.out.join("registers.txt").exists()
+            && left.dumped()
     }),
     trial("hang", 60, Blame::Kernel, |left| {
         left.recording.outcome == BootOutcome::AgentLost
             && !left.findings.is_empty()
             && left.out.join("registers.txt").exists()
+            && left.dumped()
     }),
     trial("mute", 60, Blame::Kernel, |left| {
         left.recording.outcome == BootOutcome::AgentLost
             && left.found(Class::Silence, "guest went silent")
+            && left.showed_tasks()
+            && left.dumped()
     }),
     trial("reset", 30, Blame::Kernel, |left| {
         left.recording.outcome == BootOutcome::Reset
@@ -106,6 +139,10 @@ const TRIALS: &[Trial] = &[
         ..trial("stuck", 5, Blame::Kernel, |left| {
             matches!(left.recording.outcome, BootOutcome::ThreadsStuck { threads } if threads > 0)
                 && left.found(Class::HungTask, "hung")
+                && left.showed_tasks()
+                && std::fs::read_to_string(left.out.join("state.txt"))
+                    .is_ok_and(|state| state.contains("/proc/meminfo"))
+                && left.dumped()
         })
     },
     trial("die", 30, Blame::Rig, |left| {
@@ -196,7 +233,7 @@ fn job(trial: &Trial, kernel: &Path, cache: &Path) -> BootJob {
         label: trial.name.into(),
         machine: Machine {
             cpus: 2,
-            memory_mib: 512,
+            memory_mib: MEMORY_MIB,
             accel: Accel::Tcg,
             disks: if trial.fs == "ext4" {
                 vec![disk]
@@ -222,7 +259,10 @@ fn job(trial: &Trial, kernel: &Path, cache: &Path) -> BootJob {
             console_mib: u32::from(trial.name != "flood"),
         },
         until_hit: false,
-        evidence: Default::default(),
+        evidence: EvidencePlan {
+            dump: DumpPolicy::First,
+            ..EvidencePlan::default()
+        },
         gdb: None,
     }
 }

@@ -6,6 +6,7 @@
 //! what they saw, so a worker that hangs takes no lock with it that the answer to a ping needs.
 
 use crate::init::{self, boot_ms};
+use crate::proc::state;
 use lab_wire::{Event, FromGuest, Lines, ToGuest, decode, encode};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -47,6 +48,30 @@ impl Signal {
     }
 }
 
+/// How far the lab has let the scenarios go; can be waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    passed: Mutex<Option<u32>>,
+    change: Condvar,
+}
+
+impl Gate {
+    /// Lets the scenario of that number go on, and those before it.
+    pub(crate) fn open(&self, index: u32) {
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        *passed = (*passed).max(Some(index));
+        self.change.notify_all();
+    }
+
+    /// Waits until the scenario of that number may go on, or for that long; whether it may.
+    pub(crate) fn wait(&self, index: u32, limit: Duration) -> bool {
+        let passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = |passed: &mut Option<u32>| *passed < Some(index);
+        let waited = self.change.wait_timeout_while(passed, limit, waits);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 >= Some(index)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     lines: VecDeque<Vec<u8>>,
@@ -60,6 +85,8 @@ pub(crate) struct Port {
     queue: Arc<(Mutex<Queue>, Condvar)>,
     /// Set when the lab says stop.
     pub(crate) stop: Arc<Signal>,
+    /// Opened when the lab says go.
+    pub(crate) gate: Arc<Gate>,
 }
 
 impl Port {
@@ -174,7 +201,8 @@ impl Port {
         match decode(line) {
             Ok(ToGuest::Ping { n }) => self.tell(Event::Pong { n }),
             Ok(ToGuest::Stop) => self.stop.set(),
-            Ok(ToGuest::State | ToGuest::Go { .. }) => {}
+            Ok(ToGuest::State) => state::tell(self),
+            Ok(ToGuest::Go { index }) => self.gate.open(index),
             Err(error) => self.note(format!("the lab said something unknown: {error}")),
         }
     }
@@ -211,6 +239,31 @@ mod tests {
         assert_eq!(read(&mut host), Event::Pong { n: 7 });
         assert!(matches!(read(&mut host), Event::Note { text } if text.contains("unknown")));
         assert!(port.stop.wait(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn the_state_is_told_when_asked_and_pings_are_answered_meanwhile() {
+        let (port, mut host) = pair();
+        host.write_all(
+            b"{\"say\":\"state\"}\n{\"say\":\"ping\",\"n\":7}\n{\"say\":\"go\",\"index\":3}\n",
+        )
+        .unwrap();
+        let mut host = BufReader::new(host);
+        let (mut meminfo, mut pong) = (false, false);
+        loop {
+            match read(&mut host) {
+                Event::State { path, text } if path == "/proc/meminfo" => {
+                    meminfo = text.contains("MemTotal");
+                }
+                Event::Pong { n: 7 } => pong = true,
+                Event::StateEnd => break,
+                _ => {}
+            }
+        }
+        assert!(meminfo && pong);
+        assert!(port.gate.wait(3, Duration::from_secs(10)));
+        assert!(port.gate.wait(2, Duration::ZERO));
+        assert!(!port.gate.wait(4, Duration::from_millis(1)));
     }
 
     #[test]

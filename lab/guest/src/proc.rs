@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What /proc says about a thread that does not stop.
+//! What /proc says about a thread that does not stop, and of the kernel.
+
+pub(crate) mod state;
 
 use crate::ops::sched;
 use std::fs::read_to_string;

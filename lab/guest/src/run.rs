@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// Longest that mounting or unmounting may take before it counts as stuck.
 const SETUP: Duration = Duration::from_secs(60);
+/// Longest wait for the lab to look at the kernel; the clock stands while it takes the memory.
+const HOLD: Duration = Duration::from_secs(60);
 /// An operation that takes this long is likely to take for ever: the threads are told to stop then, and those
 /// that do not are the finding.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,6 +39,8 @@ pub(crate) struct Run<'a> {
     pub(crate) asked: &'a Scenario,
     /// How long threads may take to stop.
     pub(crate) drain: Duration,
+    /// At its end, wait for the lab to look at the kernel.
+    pub(crate) hold: bool,
     /// The line to the lab.
     pub(crate) port: &'a Port,
 }
@@ -118,6 +122,7 @@ impl Run<'_> {
             how = Ended::Stuck { threads: stuck };
             true
         } else {
+            self.hold();
             self.tear_down(prepared, threads)
         };
         Done {
@@ -125,6 +130,19 @@ impl Run<'_> {
             ops,
             ran_ms,
             poisoned,
+        }
+    }
+
+    /// Where the lab wants to look at the kernel while the filesystem is still mounted, lets it. The scenario's time is
+    /// over already, so this is no exposure.
+    fn hold(&self) {
+        if !self.hold || self.port.stop.wait(Duration::ZERO) {
+            return;
+        }
+        self.port.tell(Event::Settled { index: self.index });
+        if !self.port.gate.wait(self.index, HOLD) {
+            let text = format!("the lab did not say go within {} s", HOLD.as_secs());
+            self.port.note(text);
         }
     }
 

@@ -30,6 +30,7 @@ use configure::Configured;
 use files::read_output;
 use key::Toolchain;
 use lab_core::job::{BuildJob, BuildOutcome, BuildReport, Diagnostic, JOB_FORMAT};
+use lab_core::kbuild::build_id;
 use lab_core::kbuild::log::Failure;
 use make::{Made, Maker};
 use progress::Meter;
@@ -192,6 +193,8 @@ fn reuse(shelf: &Shelf, report: &mut BuildReport) -> bool {
         return false;
     };
     let built = known.report.outcome == BuildOutcome::Built;
+    // What an older lab shelved was not asked for its build id.
+    let missing = built && known.report.build_id.is_none();
     *report = BuildReport {
         reused: true,
         kernel: built.then(|| shelf.place(&report.key)),
@@ -199,6 +202,9 @@ fn reuse(shelf: &Shelf, report: &mut BuildReport) -> bool {
         objects: 0,
         ..known.report
     };
+    if missing {
+        report.build_id = shelf.build_id(&report.key);
+    }
     true
 }
 
@@ -341,12 +347,20 @@ impl Work<'_> {
             BuildOutcome::Built | BuildOutcome::Broken { .. }
         ) {
             meter.phase(Phase::Storing);
+            report.build_id = self.build_id(&slot.out)?;
             self.shelf.put(&slot.out, &slot.log, report.clone())?;
         }
         if report.outcome == BuildOutcome::Built {
             report.kernel = Some(self.shelf.place(&report.key));
         }
         Ok(())
+    }
+
+    /// That of the kernel just linked; none where nothing was.
+    fn build_id(&self, out: &Path) -> Result<Option<String>> {
+        let vmlinux = files::regular(out, "vmlinux")?;
+        let file = vmlinux.and_then(|_| fs::File::open(out.join("vmlinux")).ok());
+        Ok(file.and_then(build_id))
     }
 
     fn failed(&self, made: Made) -> BuildOutcome {

@@ -6,6 +6,7 @@ use super::files::{regular, sync_folder};
 use crate::error::{Doing, Error, Result};
 use crate::store::file;
 use lab_core::job::{BuildOutcome, BuildReport, Diagnostic};
+use lab_core::kbuild::build_id;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -51,6 +52,11 @@ impl Shelf {
             _ => true,
         };
         (known.format == FORMAT && whole).then_some(known)
+    }
+
+    /// GNU build id of a key's kernel, hexadecimal.
+    pub(super) fn build_id(&self, key: &str) -> Option<String> {
+        build_id(File::open(self.place(key).join("vmlinux")).ok()?)
     }
 
     /// Stores a build. `vmlinux` is moved, for it is large and the next build links it anew; the rest is copied.

@@ -5,7 +5,7 @@ use super::Progress;
 use crate::error::{Doing, Error, Result};
 use crate::stop::{Level, Stop};
 use crate::store::file;
-use crate::{build, listen, vm};
+use crate::{build, evidence, listen, vm};
 use lab_core::job::{BootJob, BuildJob, JOB_FORMAT, Job, Work};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -90,7 +90,7 @@ async fn run_boot(
     stop: Stop,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<()> {
-    let recording = vm::run(job, out, stop, |now| {
+    let mut recording = vm::run(job, out, stop, |now| {
         progress(Progress {
             done: now.done,
             expected: now.expected,
@@ -98,6 +98,13 @@ async fn run_boot(
         });
     })
     .await?;
+    if evidence::has_dump(out)
+        && let Err(error) = evidence::pin_kernel(&job.kernel, out)
+    {
+        recording.remarks.push(format!(
+            "the kernel is not marked as needed by the dump: {error}"
+        ));
+    }
     let findings = listen::derive(out, job, &recording)?;
     file::write_json(&out.join("findings.json"), &findings)?;
     // Last of all: a folder with a recording is a finished run.

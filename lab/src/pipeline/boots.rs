@@ -3,8 +3,8 @@
 
 use super::{Corridor, doors};
 use crate::error::{Error, Result};
-use crate::listen;
 use crate::ui::harmless;
+use crate::{evidence, listen};
 use lab_core::job::{BootJob, BuildReport};
 use lab_core::profile::Profile;
 use lab_core::verdict::{Line, RunName, RunRecord};
@@ -70,10 +70,17 @@ impl Corridor<'_> {
             self.ui.say(&format!("  {}", harmless(&sighting.title)));
         }
         self.remember(&Line::Run(record.clone()))?;
+        self.keep_first_dump(&out, profile)?;
         if patch == 0 {
             self.keep_control(&boot, &record)?;
         }
         Ok(record)
+    }
+
+    /// Keeps the dump of a run in the ledger, or removes it, as the profile wants it.
+    fn keep_first_dump(&self, out: &Path, profile: &Profile) -> Result<()> {
+        let runs = out.parent().unwrap_or(out);
+        evidence::keep_first(out, evidence::runs_in(runs)?, profile.evidence.dump).map(drop)
     }
 }
 

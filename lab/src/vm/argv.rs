@@ -35,6 +35,10 @@ pub(super) fn argv(job: &BootJob, disks: &[PathBuf], inherited: &Inherited) -> V
     // A panicked guest is paused, so that evidence can be taken before it is gone.
     argv.flags("-device pvpanic-pci -device vmcoreinfo -action panic=pause");
     argv.flags("-object rng-builtin,id=rng -device virtio-rng-pci,rng=rng");
+    if let Some(port) = job.gdb {
+        argv.pair("-gdb", format!("tcp:127.0.0.1:{port}"));
+        argv.flags("-S");
+    }
     for (n, image) in disks.iter().enumerate() {
         argv.disk(n, image);
     }

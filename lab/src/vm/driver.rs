@@ -3,16 +3,18 @@
 
 use super::channel::Channel;
 use super::console::ConsoleFile;
+use super::dump::Stored;
 use super::events::EventLog;
+use super::gather::{self, Taken};
 use super::progress;
 use super::qemu::Process;
 use super::{News, VmProgress, qmp};
 use crate::error::{Doing, Result};
 use crate::stop::{Level, Stop};
-use lab_core::boot::{Action, Boot, Event, Evidence, Marks, QemuEnd, Said};
+use lab_core::boot::{Action, Boot, Event, Marks, QemuEnd, Said};
 use lab_core::console::{Heard, Options, Reader};
-use lab_core::job::BootJob;
-use lab_wire::{FromGuest, Lines, decode, encode};
+use lab_core::job::{BootJob, DumpRecord};
+use lab_wire::{Event as Told, FromGuest, Lines, decode, encode};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -50,6 +52,7 @@ enum Woke {
     Qmp(usize),
     Stderr(usize),
     Ended(std::io::Result<ExitStatus>),
+    Dumped(Stored),
     Stop(Level),
     Time,
 }
@@ -59,10 +62,11 @@ pub(super) struct Driver<'a> {
     boot: Boot,
     clock: Instant,
     process: Process,
-    channels: Channels,
+    pub(super) channels: Channels,
+    pub(super) taken: Taken,
     console: ConsoleFile,
     events: EventLog,
-    out: PathBuf,
+    pub(super) out: PathBuf,
     marks: Marks,
     reader: Reader,
     agent_lines: Lines,
@@ -72,7 +76,7 @@ pub(super) struct Driver<'a> {
     stop: Stop,
     stopped: Level,
     /// Events that come from the lab's own doing, still to be told to the boot.
-    pending: Vec<Event>,
+    pub(super) pending: Vec<Event>,
     store_failed: bool,
     expected: u64,
     /// Scenario that runs, for people.
@@ -86,6 +90,7 @@ pub(super) struct Driven {
     pub(super) seconds: f64,
     pub(super) console_bytes: u64,
     pub(super) console_cut: u64,
+    pub(super) dumps: Vec<DumpRecord>,
 }
 
 impl<'a> Driver<'a> {
@@ -93,7 +98,7 @@ impl<'a> Driver<'a> {
     pub(super) fn new(
         job: &BootJob,
         out: &Path,
-        (process, channels, clock): (Process, Channels, Instant),
+        (process, channels, taken, clock): (Process, Channels, Taken, Instant),
         stop: Stop,
         progress: &'a mut (dyn FnMut(VmProgress) + Send),
     ) -> Result<Self> {
@@ -104,6 +109,7 @@ impl<'a> Driver<'a> {
             clock,
             process,
             channels,
+            taken,
             console: ConsoleFile::create(&out.join("console.log"), limit).doing(doing)?,
             events: EventLog::create(&out.join("events.jsonl")).doing(doing)?,
             out: out.to_owned(),
@@ -134,10 +140,16 @@ impl<'a> Driver<'a> {
                 Woke::Qmp(n) => self.monitor(n).await,
                 Woke::Stderr(n) => self.complained(n),
                 Woke::Ended(status) => self.ended = Some((status.unwrap_or_default(), self.now())),
+                Woke::Dumped(stored) => self.dumped(stored).await,
                 Woke::Stop(level) => self.stop_at(level).await,
                 Woke::Time => self.tell(Event::Tick).await,
             }
             self.last_words().await;
+        }
+        if let Some(dump) = &mut self.taken.dump {
+            // Nobody waits for it any more, but half a file shall not stay behind.
+            dump.give_up();
+            let _ = tokio::time::timeout(LAST_WORDS, dump.stored()).await;
         }
         self.finish()
     }
@@ -153,11 +165,13 @@ impl<'a> Driver<'a> {
             Level::Orderly | Level::Now => Level::Now,
         };
         let channels = &mut self.channels;
+        let dump = &mut self.taken.dump;
         tokio::select! {
             n = channels.console.read() => Woke::Console(n),
             n = channels.agent.read() => Woke::Agent(n),
             n = channels.qmp.read() => Woke::Qmp(n),
             n = channels.stderr.read() => Woke::Stderr(n),
+            stored = gather::stored(dump), if dump.is_some() => Woke::Dumped(stored),
             status = self.process.wait(), if self.ended.is_none() => Woke::Ended(status),
             () = self.stop.reached(next), if self.stopped < Level::Now => Woke::Stop(self.stop.level()),
             () = sleep_until(deadline) => Woke::Time,
@@ -165,7 +179,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Tells the boot what happened and does what it says, until nothing more follows.
-    async fn tell(&mut self, event: Event) {
+    pub(super) async fn tell(&mut self, event: Event) {
         self.pending.push(event);
         while !self.pending.is_empty() {
             let event = self.pending.remove(0);
@@ -194,6 +208,7 @@ impl<'a> Driver<'a> {
             }
             Action::Remark(words) => self.remark(words),
             Action::Gather(evidence) => self.gather(evidence).await,
+            Action::GiveUp(evidence) => self.give_up(&evidence),
             Action::Quit => {
                 self.channels.qmp.send(&qmp::quit()).await;
             }
@@ -250,6 +265,9 @@ impl<'a> Driver<'a> {
             };
             if let Said::Guest(message) = &what {
                 self.news(News::Told(message.clone()));
+                if let Told::State { path, text } = &message.event {
+                    self.keep_state(message.t_ms, path, text);
+                }
             }
             self.record(what);
             self.tell(event).await;
@@ -318,7 +336,8 @@ impl<'a> Driver<'a> {
         let Some((status, at)) = self.ended else {
             return;
         };
-        if self.channels.closed() || self.now() >= at + LAST_WORDS {
+        let read = self.channels.closed() && self.taken.dump.is_none();
+        if read || self.now() >= at + LAST_WORDS {
             let end = QemuEnd {
                 code: status.code(),
                 signal: status.signal(),
@@ -328,47 +347,9 @@ impl<'a> Driver<'a> {
         }
     }
 
-    // Evidence.
-
-    async fn gather(&mut self, evidence: Evidence) {
-        let command = match evidence {
-            Evidence::Registers => qmp::registers("registers"),
-            Evidence::Resume => qmp::resume(),
-            Evidence::SysRq(key) => qmp::serial_break(&format!("sysrq-{key}")),
-        };
-        if !self.channels.qmp.send(&command).await {
-            self.pending.push(Event::Gathered(evidence));
-        }
-    }
-
-    async fn answered(&mut self, id: &str, result: std::result::Result<String, String>) {
-        let evidence = match (
-            id,
-            id.strip_prefix("sysrq-").and_then(|key| key.chars().next()),
-        ) {
-            ("registers", _) => Evidence::Registers,
-            (_, Some(key)) => Evidence::SysRq(key),
-            _ => return,
-        };
-        match (result, evidence) {
-            (Err(error), _) => self.remark(format!("QEMU gave no {id}: {error}")),
-            (Ok(text), Evidence::Registers) => {
-                let stored = std::fs::write(self.out.join("registers.txt"), text);
-                self.check_store(stored, "registers.txt");
-            }
-            (Ok(_), Evidence::Resume) => {}
-            (Ok(_), Evidence::SysRq(key)) => {
-                let mut bytes = [0; 4];
-                let key = key.encode_utf8(&mut bytes).as_bytes();
-                self.channels.console.send(key).await;
-            }
-        }
-        self.tell(Event::Gathered(evidence)).await;
-    }
-
     // What is kept.
 
-    fn remark(&mut self, words: String) {
+    pub(super) fn remark(&mut self, words: String) {
         self.record(Said::Remark(words.clone()));
         self.news(News::Remark(words));
     }
@@ -381,7 +362,7 @@ impl<'a> Driver<'a> {
     }
 
     /// A record that cannot be kept ends the boot, once.
-    fn check_store(&mut self, stored: std::io::Result<()>, name: &str) {
+    pub(super) fn check_store(&mut self, stored: std::io::Result<()>, name: &str) {
         if let Err(error) = stored
             && !self.store_failed
         {
@@ -396,7 +377,7 @@ impl<'a> Driver<'a> {
         let done = self.now().as_secs();
         let expected = self.expected.max(done);
         if let News::Told(FromGuest {
-            event: lab_wire::Event::Begin { name, fs, .. },
+            event: Told::Begin { name, fs, .. },
             ..
         }) = &news
         {
@@ -429,6 +410,7 @@ impl<'a> Driver<'a> {
             seconds,
             console_bytes: self.console.total(),
             console_cut: self.console.cut(),
+            dumps: self.taken.dumps,
         }
     }
 }

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The engine room: boots a kernel in QEMU and records what happens.
 //!
-//! Takes a [`BootJob`], leaves `console.log`, `events.jsonl` (and `registers.txt` after a crash or a hang) in a folder,
-//! and hands on a [`Recording`]. What to do when is decided by [`lab_core::boot::Boot`]; nothing here decides.
+//! Takes a [`BootJob`], leaves `console.log` and `events.jsonl` in a folder, after a failure also `registers.txt`, `state.txt`
+//! and `vmcore.zst`, for an audit `audit-NN.zst`, and hands on a [`Recording`]. What to do when is decided by [`lab_core::boot::Boot`]; nothing here decides.
 
 mod argv;
 mod channel;
 mod console;
 mod driver;
+mod dump;
 mod events;
+mod gather;
 mod probe;
 mod progress;
 mod qemu;
@@ -29,6 +31,7 @@ use crate::stop::{Level, Stop};
 use argv::Inherited;
 use channel::Channel;
 use driver::{Channels, Driven, Driver};
+use gather::Taken;
 use lab_core::job::{BootJob, JOB_FORMAT, Recording};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -87,14 +90,18 @@ impl Vm<'_> {
             return Err(Error::interrupted());
         }
         std::fs::create_dir_all(out).doing(|| format!("make the folder {}", out.display()))?;
+        gather::clear(out).doing(|| format!("clear the folder {}", out.display()))?;
         check_kernel(self.job)?;
         let (channels, mut inherit) = channels()?;
         let (stderr, inherited) = inherit.hold(self.initramfs)?;
+        let (pipe, end) = dump::channel().doing(|| "make a pipe for dumps")?;
+        let taken = Taken::new(pipe, end.as_raw_fd(), self.job.evidence.dump_mib);
+        inherit.0.push(end);
         let argv = argv::argv(self.job, self.disks, &inherited);
         let clock = Instant::now();
         let process = (self.qemu).start(&argv, &qemu::numbers(&inherit.0), stderr)?;
         drop(inherit);
-        let started = (process, channels, clock);
+        let started = (process, channels, taken, clock);
         let driver = Driver::new(self.job, out, started, stop, progress)?;
         let driven = driver.drive().await;
         Ok(recording(self.job, self.qemu, argv, driven))
@@ -170,6 +177,6 @@ fn recording(job: &BootJob, qemu: &Qemu, argv: Vec<String>, driven: Driven) -> R
         console_bytes: driven.console_bytes,
         console_cut: driven.console_cut,
         remarks: facts.remarks,
-        dumps: Vec::new(),
+        dumps: driven.dumps,
     }
 }

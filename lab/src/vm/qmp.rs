@@ -43,6 +43,13 @@ pub(super) fn registers(id: &str) -> Vec<u8> {
     line(&json!({"execute": "human-monitor-command", "arguments": arguments, "id": id}))
 }
 
+/// The guest's memory as an ELF core into a descriptor that QEMU inherited; it answers when all is written.
+pub(super) fn dump(id: &str, fd: i32) -> Vec<u8> {
+    let protocol = format!("file:/proc/self/fd/{fd}");
+    let arguments = json!({"paging": false, "protocol": protocol});
+    line(&json!({"execute": "dump-guest-memory", "arguments": arguments, "id": id}))
+}
+
 /// A break on the serial console: the kernel takes the next character as a magic SysRq key.
 pub(super) fn serial_break(id: &str) -> Vec<u8> {
     let arguments = json!({"id": "console"});

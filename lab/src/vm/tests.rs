@@ -10,6 +10,8 @@ use lab_wire::{GuestJob, PROTOCOL, Scenario};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+mod evidence;
+
 /// Finds its descriptors in the arguments, as C (console), A (agent) and Q (monitor).
 const PRELUDE: &str = r#"#!/bin/bash
 case "$*" in --version) echo "QEMU emulator version 0.0 (script)"; exit;; esac

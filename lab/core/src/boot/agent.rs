@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the agent tells, and what follows from it.
 
-use super::{Boot, Stage};
-use crate::finding::Weight;
+use super::{Boot, Evidence, Stage};
+use crate::finding::{Class, Weight};
 use crate::outcome::BootOutcome;
 use lab_wire::{Ended, Event as Told, FromGuest, PROTOCOL};
 use std::time::Duration;
@@ -19,7 +19,7 @@ impl Boot {
             Told::Progress { ran_ms, .. } if matches!(self.stage, Stage::Scenario { .. }) => {
                 self.running = Duration::from_millis(ran_ms);
             }
-            Told::Wrong { .. } => self.reported(Weight::Finding),
+            Told::Wrong { .. } => self.reported(Weight::Finding, Class::WrongResult),
             Told::Stuck { .. } => self.stuck(self.stuck.saturating_add(1)),
             Told::End {
                 index, how, ran_ms, ..
@@ -29,6 +29,8 @@ impl Boot {
                 self.remark(reason.clone());
                 self.conclude(BootOutcome::RigFailed { reason });
             }
+            Told::StateEnd => self.gathered(&Evidence::State, None),
+            Told::Settled { index } => self.settled(index),
             Told::Bye => self.said_bye = true,
             Told::Progress { .. }
             | Told::Pong { .. }
@@ -37,8 +39,6 @@ impl Boot {
             | Told::Slow { .. }
             | Told::Stall { .. }
             | Told::State { .. }
-            | Told::StateEnd
-            | Told::Settled { .. }
             | Told::Note { .. } => {}
         }
     }
@@ -78,7 +78,11 @@ impl Boot {
         let ran = std::mem::take(&mut self.running).max(Duration::from_millis(ran_ms));
         self.facts.exposure = self.facts.exposure.saturating_add(ran);
         match how {
-            Ended::Stuck { threads } => return self.stuck((*threads).max(self.stuck)),
+            Ended::Stuck { threads } => {
+                self.all_told = true;
+                self.active = self.now;
+                return self.stuck((*threads).max(self.stuck));
+            }
             Ended::Failed { reason } => self.remark(format!("scenario {index} failed: {reason}")),
             Ended::Skipped { reason } => self.remark(format!("scenario {index} skipped: {reason}")),
             Ended::Done | Ended::Stopped => {}

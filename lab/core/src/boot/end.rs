@@ -2,15 +2,13 @@
 //! How a boot ends: what is concluded, how it leaves, and what time does.
 
 use super::stage::{HIT_WAITS, strength};
-use super::{Action, Boot, Evidence, QemuEnd, Stage};
+use super::{Action, Boot, QemuEnd, Stage};
 use crate::outcome::BootOutcome;
 use lab_wire::ToGuest;
 use std::time::Duration;
 
 /// A paused guest prints no more: this quiet means that all of it was read.
 const PAUSED_QUIET: Duration = Duration::from_millis(200);
-/// The answer to a SysRq key is over after this quiet; a translated guest on a busy host is slow to begin.
-const SYSRQ_QUIET: Duration = Duration::from_secs(1);
 
 impl Boot {
     pub(super) fn conclude(&mut self, outcome: BootOutcome) {
@@ -32,6 +30,7 @@ impl Boot {
             return;
         }
         self.conclude(BootOutcome::Interrupted);
+        self.forget_wanted();
         self.leave();
     }
 
@@ -66,10 +65,7 @@ impl Boot {
             return false;
         }
         match stage {
-            Stage::Evidence => {
-                self.wanted = wanted(self.concluded.as_ref());
-                self.gather_next();
-            }
+            Stage::Evidence => self.gather_at_end(),
             Stage::Quit => self.actions.push(Action::Quit),
             Stage::Killed => self.actions.push(Action::Kill),
             _ => {}
@@ -84,29 +80,10 @@ impl Boot {
         self.stage = stage;
         self.entered = self.now;
         self.active = self.now;
+        if stage.order() >= Stage::Settle.order() {
+            self.forget_wanted();
+        }
         true
-    }
-
-    fn gather_next(&mut self) {
-        if self.wanted.is_empty() {
-            self.enter(Stage::Quit);
-        } else {
-            self.gathering = true;
-            self.actions.push(Action::Gather(self.wanted.remove(0)));
-        }
-    }
-
-    pub(super) fn gathered(&mut self, evidence: Evidence) {
-        // A resumed guest ends by its reboot, or by the limit.
-        if self.stage != Stage::Evidence || !self.gathering || evidence == Evidence::Resume {
-            return;
-        }
-        self.gathering = false;
-        self.active = self.now;
-        // The answer to a key comes on the console, and is over when that falls quiet.
-        if !matches!(evidence, Evidence::SysRq(_)) {
-            self.gather_next();
-        }
     }
 
     pub(super) fn stage_deadline(&self) -> Option<Duration> {
@@ -114,7 +91,8 @@ impl Boot {
         let quiet = match self.stage {
             Stage::Hit => Some(self.limits.settle / HIT_WAITS),
             Stage::Settle if self.paused => Some(PAUSED_QUIET),
-            Stage::Evidence if !self.gathering => Some(SYSRQ_QUIET),
+            // All is told; the kernel may still be about to say the same.
+            Stage::Settle if self.all_told => Some(self.limits.settle / HIT_WAITS),
             _ => None,
         };
         Some(quiet.map_or(limit, |quiet| limit.min(self.active.saturating_add(quiet))))
@@ -132,7 +110,9 @@ impl Boot {
     }
 
     pub(super) fn time_up(&mut self) {
-        if self.stage_deadline().is_some_and(|due| due <= self.now) {
+        if self.gathering() {
+            self.gather_over();
+        } else if self.stage_deadline().is_some_and(|due| due <= self.now) {
             self.stage_over();
         } else if self.asked.is_some() {
             self.conclude(BootOutcome::AgentLost);
@@ -160,9 +140,9 @@ impl Boot {
                 // The agent may still say which threads hang, and where.
                 self.conclude(BootOutcome::ScenarioOverran { index });
                 self.remark(format!("scenario {index} ran past its limit"));
-                self.leave();
+                self.gather_and_leave();
             }
-            Stage::Hit => self.leave(),
+            Stage::Hit => self.gather_and_leave(),
             Stage::Drain => {
                 self.conclude(BootOutcome::NeverOff);
                 self.remark("the guest did not power off in time");
@@ -171,10 +151,9 @@ impl Boot {
             Stage::Settle => {
                 self.enter(Stage::Evidence);
             }
-            Stage::Evidence if self.gathering || self.wanted.is_empty() => {
+            Stage::Evidence => {
                 self.enter(Stage::Quit);
             }
-            Stage::Evidence => self.gather_next(),
             Stage::Quit => {
                 self.enter(Stage::Killed);
             }
@@ -184,25 +163,6 @@ impl Boot {
             }
             Stage::Off | Stage::Gone => {}
         }
-    }
-}
-
-/// What is worth asking a machine that ends like this. A guest that runs can show its blocked tasks itself.
-fn wanted(outcome: Option<&BootOutcome>) -> Vec<Evidence> {
-    use BootOutcome::*;
-    match outcome {
-        Some(Panicked) => vec![Evidence::Registers, Evidence::Resume],
-        Some(NoKernel) => vec![Evidence::Registers],
-        Some(
-            AgentNeverUp | AgentLost | ThreadsStuck { .. } | ScenarioOverran { .. } | NeverOff,
-        ) => {
-            vec![
-                Evidence::Registers,
-                Evidence::SysRq('l'),
-                Evidence::SysRq('w'),
-            ]
-        }
-        _ => Vec::new(),
     }
 }
 

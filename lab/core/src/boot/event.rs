@@ -30,7 +30,12 @@ pub enum Event {
     /// QEMU told of the machine.
     Qmp(Qmp),
     /// A piece of evidence is in, or cannot be had.
-    Gathered(Evidence),
+    Gathered {
+        /// Which.
+        evidence: Evidence,
+        /// What went wrong with it, for people.
+        trouble: Option<String>,
+    },
     /// QEMU is gone, and all that it and its guest said was read.
     Exited(QemuEnd),
     /// Time passed.
@@ -53,6 +58,9 @@ pub enum Mark {
     Banner,
     /// `Kernel panic - not syncing: …`.
     Panic,
+    /// `Kernel Offset: …` or `Rebooting in … seconds`: nothing of interest follows in a panic. A PREEMPT_RT kernel never
+    /// prints the second.
+    LastWords,
 }
 
 /// What QEMU's monitor tells.
@@ -100,15 +108,34 @@ pub struct QemuEnd {
 }
 
 /// A piece of evidence that only a living machine can give.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evidence {
     /// Registers of each virtual CPU, from QEMU.
     Registers,
+    /// What the kernel says of itself in /proc, from the agent.
+    State,
     /// The kernel's own answer, on its console, to a magic SysRq key.
     SysRq(char),
+    /// The guest's memory, from QEMU, which stops the guest meanwhile.
+    Dump(Purpose),
     /// The rest of a panic: the guest goes on, prints what it still holds back, and reboots. A PREEMPT_RT kernel prints
     /// its report from a thread, and pvpanic pauses it before that has run.
     Resume,
+}
+
+/// What a dump is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// Something failed. A later one of a boot takes the place of an earlier one.
+    Failure {
+        /// What, for people.
+        why: String,
+    },
+    /// To audit the kernel's caches at the end of a scenario.
+    Audit {
+        /// Which.
+        index: u32,
+    },
 }
 
 /// What the driver is to do.
@@ -120,6 +147,8 @@ pub enum Action {
     Remark(String),
     /// Get this, then send [`Event::Gathered`].
     Gather(Evidence),
+    /// It is not waited for any longer: nothing of it may go on.
+    GiveUp(Evidence),
     /// Ask QEMU to quit.
     Quit,
     /// Kill QEMU.

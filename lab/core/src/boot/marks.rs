@@ -49,6 +49,8 @@ fn mark(line: &[u8]) -> Option<Mark> {
     }
     if words.starts_with(b"Kernel panic - not syncing") {
         Some(Mark::Panic)
+    } else if words.starts_with(b"Rebooting in ") || words.starts_with(b"Kernel Offset: ") {
+        Some(Mark::LastWords)
     } else if words.starts_with(b"Linux version ") && memchr::memchr(b'(', words).is_some() {
         Some(Mark::Banner)
     } else {
@@ -80,6 +82,10 @@ mod tests {
         check(
             "[ 1.2] Kernel panic - not syncing: Attempted to kill init!",
             &[Mark::Panic],
+        );
+        check(
+            "[   33.4][   T88] Kernel Offset: disabled\n[   33.4][   T88] Rebooting in 1 seconds..",
+            &[Mark::LastWords; 2],
         );
     }
 

@@ -3,10 +3,10 @@
 //!
 //! ```text
 //!  Off ── Firmware ── Kernel ── Prepare 0 ── Scenario 0 ── Prepare 1 … ── Drain ── (guest powers off)
-//!            │           │           │            │                         │            │
+//!            │           │           │            │ overrun ────────────────┤            │
 //!            │           ├───────────┴────────────┴──── Hit (until_hit) ────┤            │
 //!            │           │                                                  │            │
-//!            └───────────┴── panic, reset, lost, overrun, stuck ─────────── Settle       │
+//!            └───────────┴──────── panic, reset, lost, stuck ───────────── Settle        │
 //!                                                                           │            │
 //!                                                                       Evidence         │
 //!                                                                           │            │
@@ -16,25 +16,31 @@
 //! A boot only goes forward, and each stage has a limit, so it ends whatever the guest does. What ends a boot is
 //! not final at once: in `Settle` (and while a guest drains) something stronger may still come, so that a crash beats a
 //! lost connection and that beats a time-out. A guest that fell silent is asked before it is called lost.
-//! `Evidence` is the place for what only a living machine can tell.
+//!
+//! What only a living machine can tell is gathered in `Evidence`, where the guest does not go on. From a guest that does, it
+//! is gathered where the boot stands: at the first report of a lockup, at the beginning and the end of `Hit`, at an overrun,
+//! and for an audit at a scenario's end. The clocks of the stage stand still meanwhile; gathering has limits of its own, and
+//! the boot stays bounded by [`Boot::longest`]. A boot leaves one dump of its failure, of the panic if there is one.
 
 mod agent;
 mod end;
 mod event;
+mod gather;
 mod marks;
 mod record;
 mod stage;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Action, Event, Evidence, Mark, QemuEnd, Qmp, ShutdownCause};
+pub use event::{Action, Event, Evidence, Mark, Purpose, QemuEnd, Qmp, ShutdownCause};
 pub use marks::Marks;
 pub use record::{EVENTS_FORMAT, Record, Said, read as read_records};
 pub use stage::Stage;
 
-use crate::finding::Weight;
+use crate::finding::{Class, Weight};
 use crate::job::BootJob;
 use crate::outcome::BootOutcome;
+use gather::{Gather, GatherLimits};
 use stage::Limits;
 use std::time::Duration;
 
@@ -80,10 +86,12 @@ pub struct Boot {
     banners: u32,
     paused: bool,
     stuck: u32,
+    /// The agent has told of all threads that hang, and waits for the end.
+    all_told: bool,
     /// Exposure of the scenario that runs, by its last progress.
     running: Duration,
-    wanted: Vec<Evidence>,
-    gathering: bool,
+    gathering_limits: GatherLimits,
+    gather: Gather,
     facts: Facts,
     actions: Vec<Action>,
 }
@@ -108,9 +116,10 @@ impl Boot {
             banners: 0,
             paused: false,
             stuck: 0,
+            all_told: false,
             running: Duration::ZERO,
-            wanted: Vec::new(),
-            gathering: false,
+            gathering_limits: GatherLimits::new(job),
+            gather: Gather::default(),
             facts: Facts::default(),
             actions: Vec::new(),
         }
@@ -130,6 +139,9 @@ impl Boot {
 
     /// When [`Event::Tick`] is due, if nothing else happens.
     pub fn next_deadline(&self) -> Option<Duration> {
+        if self.gathering() {
+            return self.gather_deadline();
+        }
         [self.stage_deadline(), self.silence_deadline()]
             .into_iter()
             .flatten()
@@ -155,7 +167,8 @@ impl Boot {
 
     /// The time that a boot of this job never exceeds, from starting QEMU to its end.
     pub fn longest(job: &BootJob) -> Duration {
-        Limits::new(job).longest()
+        let limits = Limits::new(job);
+        limits.longest() + GatherLimits::new(job).longest(limits.count())
     }
 
     fn take(&mut self, event: Event) {
@@ -167,11 +180,12 @@ impl Boot {
             Event::ConsoleBytes { n } => self.printed(n),
             Event::Mark(Mark::Panic) => self.crashed(BootOutcome::Panicked),
             Event::Mark(Mark::Banner) => self.banner(),
-            Event::Report { weight, .. } => self.reported(weight),
+            Event::Mark(Mark::LastWords) => self.last_words(),
+            Event::Report { weight, class } => self.reported(weight, class),
             Event::Agent(said) => self.heard(said),
             Event::AgentGarbage => self.garbage(),
             Event::Qmp(event) => self.machine(event),
-            Event::Gathered(evidence) => self.gathered(evidence),
+            Event::Gathered { evidence, trouble } => self.gathered(&evidence, trouble),
             Event::Exited(end) => self.exited(&end),
             Event::Tick => {}
             Event::StopOrderly => self.stop_orderly(),
@@ -191,9 +205,10 @@ impl Boot {
     fn printed(&mut self, n: u64) {
         if n > 0 {
             self.enter(Stage::Kernel);
-            if matches!(self.stage, Stage::Settle | Stage::Evidence) {
+            if self.stage == Stage::Settle {
                 self.active = self.now;
             }
+            self.answer_grows();
         }
     }
 
@@ -205,7 +220,7 @@ impl Boot {
         }
     }
 
-    fn reported(&mut self, weight: Weight) {
+    fn reported(&mut self, weight: Weight, class: Class) {
         if self.stage == Stage::Hit {
             self.active = self.now;
         }
@@ -213,6 +228,7 @@ impl Boot {
             self.conclude(BootOutcome::StoppedAtHit);
             self.enter(Stage::Hit);
         }
+        self.dump_report(weight, class);
     }
 
     fn machine(&mut self, event: Qmp) {

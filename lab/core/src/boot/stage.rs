@@ -81,8 +81,8 @@ impl fmt::Display for Stage {
     }
 }
 
-/// For all evidence of one boot together.
-const EVIDENCE: Duration = Duration::from_secs(6);
+/// Each stage of a boot with a debugger.
+const DEBUGGING: Duration = Duration::from_secs(24 * 60 * 60);
 /// For QEMU to leave after it was asked to, and again after it was killed.
 const LEAVE: Duration = Duration::from_secs(3);
 /// Reports may come one after the other: after a hit, this part of the settling time without a byte ends the wait for more.
@@ -105,7 +105,11 @@ pub(super) struct Limits {
 
 impl Limits {
     pub(super) fn new(job: &BootJob) -> Self {
-        let seconds = |n: u32| Duration::from_secs(u64::from(n));
+        // Who debugs a guest lets it stand as long as it takes.
+        let seconds = |n: u32| match job.gdb {
+            Some(_) => DEBUGGING,
+            None => Duration::from_secs(u64::from(n)),
+        };
         let stop = seconds(job.guest.drain_seconds);
         Self {
             firmware: seconds(job.limits.firmware),
@@ -123,6 +127,8 @@ impl Limits {
     /// The longest that a stage may take; none for those without an end of their own.
     pub(super) fn of(&self, stage: Stage) -> Option<Duration> {
         match stage {
+            // What is gathered there has limits of its own.
+            Stage::Evidence => Some(Duration::ZERO),
             Stage::Off | Stage::Gone => None,
             Stage::Firmware => Some(self.firmware),
             Stage::Kernel => Some(self.kernel),
@@ -134,7 +140,6 @@ impl Limits {
             Stage::Hit => Some(self.settle),
             Stage::Drain => Some(self.drain),
             Stage::Settle => Some(self.settle),
-            Stage::Evidence => Some(EVIDENCE),
             Stage::Quit | Stage::Killed => Some(LEAVE),
         }
     }

@@ -3,10 +3,12 @@
 
 use super::*;
 use crate::finding::Class;
-use crate::job::{Accel, BootJob, Limits as JobLimits, Machine};
-use lab_wire::{Ended, Event as Told, FromGuest, PROTOCOL};
+use crate::job::{Accel, BootJob, DumpPolicy, EvidencePlan, Limits as JobLimits, Machine};
+use lab_wire::{Ended, Event as Told, FromGuest, PROTOCOL, ToGuest};
 use lab_wire::{GuestJob, Scenario};
 use proptest::prelude::*;
+
+mod evidence;
 
 fn job(scenarios: usize) -> BootJob {
     let scenario = Scenario {
@@ -51,6 +53,17 @@ fn job(scenarios: usize) -> BootJob {
         evidence: Default::default(),
         gdb: None,
     }
+}
+
+/// The same job with dumps and audits.
+fn evident(mut job: BootJob) -> BootJob {
+    job.evidence = EvidencePlan {
+        dump: DumpPolicy::First,
+        dump_mib: 64,
+        audit: true,
+    };
+    job.guest.hold = true;
+    job
 }
 
 fn told(event: Told) -> Event {
@@ -107,6 +120,12 @@ fn report(weight: Weight, class: Class) -> Event {
 fn off(cause: ShutdownCause) -> Event {
     Event::Qmp(Qmp::Shutdown(cause))
 }
+fn gathered(evidence: Evidence) -> Event {
+    Event::Gathered {
+        evidence,
+        trouble: None,
+    }
+}
 fn exited() -> Event {
     Event::Exited(QemuEnd {
         code: Some(0),
@@ -134,9 +153,10 @@ fn play(job: &BootJob, script: Vec<(f64, Event)>) -> (Vec<String>, Boot) {
         for action in boot.step(event, now) {
             log.push(format!("{:.1} {action:?}", now.as_secs_f64()));
             match action {
-                Action::Gather(evidence) => script.push_front((now, Event::Gathered(evidence))),
+                Action::Gather(evidence) => script.push_front((now, gathered(evidence))),
                 Action::Quit | Action::Kill => script.push_front((now, exited())),
-                Action::SendAgent(_) | Action::Remark(_) => {}
+                Action::SendAgent(ToGuest::State) => script.push_front((now, told(Told::StateEnd))),
+                Action::SendAgent(_) | Action::Remark(_) | Action::GiveUp(_) => {}
             }
         }
     }
@@ -205,7 +225,7 @@ fn a_kernel_without_agent_is_asked_by_keys() {
         [
             "34.0 Gather(Registers)",
             "34.0 Gather(SysRq('l'))",
-            "35.0 Gather(SysRq('w'))",
+            "36.0 Remark(\"the kernel does not answer to SysRq keys\")",
             "36.0 Quit"
         ]
     );
@@ -326,7 +346,7 @@ fn stuck_threads_end_the_boot_with_their_number() {
     );
     let (log, boot) = check(&job(2), script, BootOutcome::ThreadsStuck { threads: 2 });
     assert!(
-        log.contains(&"9.0 Gather(SysRq('w'))".to_owned()),
+        log.contains(&"6.0 Gather(SysRq('l'))".to_owned()),
         "{log:?}"
     );
     assert_eq!(boot.facts().exposure, Duration::from_secs(10));
@@ -343,14 +363,16 @@ fn an_overrun_asks_the_agent_to_stop_and_a_late_power_off_does_not_hide_it() {
     let script = after(
         after(running(), chatter(3, 23)),
         vec![
-            (24.0, end(0, Ended::Stopped)),
-            (24.5, off(ShutdownCause::PowerOff)),
-            (24.6, exited()),
+            (25.0, end(0, Ended::Stopped)),
+            (25.5, off(ShutdownCause::PowerOff)),
+            (25.6, exited()),
         ],
     );
     let (log, _) = check(&job(1), script, BootOutcome::ScenarioOverran { index: 0 });
-    assert!(log.contains(&"22.5 SendAgent(Stop)".to_owned()), "{log:?}");
-    let script = after(after(running(), chatter(3, 23)), vec![(24.0, stuck())]);
+    // First it is asked what only a guest can tell that still is where it was.
+    assert!(log.contains(&"22.5 SendAgent(State)".to_owned()), "{log:?}");
+    assert!(log.contains(&"24.5 SendAgent(Stop)".to_owned()), "{log:?}");
+    let script = after(after(running(), chatter(3, 23)), vec![(25.0, stuck())]);
     check(&job(1), script, BootOutcome::ThreadsStuck { threads: 1 });
 }
 
@@ -386,7 +408,8 @@ fn a_hit_ends_the_run_after_it_fell_quiet() {
     );
     let (log, _) = check(&job, script, BootOutcome::StoppedAtHit);
     // Quiet for a quarter of the settling time of 3 s since the last report.
-    assert_eq!(log, ["5.3 SendAgent(Stop)"]);
+    assert_eq!(log[0], "5.3 Gather(Registers)");
+    assert_eq!(log.last().unwrap(), "7.3 SendAgent(Stop)");
     // An oops that becomes a panic is a panic.
     let script = after(
         running(),
@@ -529,7 +552,14 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Event::Qmp(Qmp::Stopped)),
         Just(off(ShutdownCause::PowerOff)),
         Just(off(ShutdownCause::Other)),
-        Just(Event::Gathered(Evidence::SysRq('w'))),
+        Just(gathered(Evidence::SysRq('w'))),
+        Just(gathered(Evidence::Registers)),
+        Just(gathered(Evidence::Resume)),
+        (0u32..4).prop_map(|index| gathered(Evidence::Dump(Purpose::Audit { index }))),
+        Just(report(Weight::Suspicion, Class::SoftLockup)),
+        Just(told(Told::StateEnd)),
+        (0u32..4).prop_map(|index| told(Told::Settled { index })),
+        Just(Event::Mark(Mark::LastWords)),
         Just(exited()),
         Just(Event::Tick),
         Just(Event::StopOrderly),
@@ -547,7 +577,7 @@ proptest! {
         until_hit: bool,
         scenarios in 0usize..3,
     ) {
-        let mut job = job(scenarios);
+        let mut job = evident(job(scenarios));
         job.until_hit = until_hit;
         let mut boot = Boot::new(&job);
         let mut now = Duration::ZERO;
@@ -578,8 +608,11 @@ proptest! {
     #[test]
     fn with_time_alone_it_ends_within_the_sum_of_its_limits(
         script in prop::collection::vec((0u64..3_000, any_event()), 0..60),
+        until_hit: bool,
+        dumps: bool,
     ) {
-        let job = job(2);
+        let mut job = if dumps { evident(job(2)) } else { job(2) };
+        job.until_hit = until_hit;
         let mut boot = Boot::new(&job);
         let mut now = Duration::ZERO;
         boot.step(Event::Spawned, now);

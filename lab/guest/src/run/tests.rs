@@ -48,6 +48,17 @@ fn asked() -> Scenario {
 
 /// Runs a scenario in a folder of this host; `meddle` gets the folder before it starts.
 fn run(case: &str, entry: &'static Entry, stop: bool, meddle: fn(PathBuf)) -> (Done, Vec<Event>) {
+    run_held(case, entry, stop, false, meddle)
+}
+
+/// The same; held at its end, it may go on at once.
+fn run_held(
+    case: &str,
+    entry: &'static Entry,
+    stop: bool,
+    hold: bool,
+    meddle: fn(PathBuf),
+) -> (Done, Vec<Event>) {
     let base = std::env::temp_dir().join(format!("lab-run-{case}-{}", std::process::id()));
     let (guest, host) = UnixStream::pair().unwrap();
     let port = Port::start(File::from(OwnedFd::from(guest))).unwrap();
@@ -57,6 +68,7 @@ fn run(case: &str, entry: &'static Entry, stop: bool, meddle: fn(PathBuf)) -> (D
         index: 4,
         asked: &asked,
         drain,
+        hold,
         port: &port,
     };
     std::fs::create_dir(&base).unwrap();
@@ -67,6 +79,7 @@ fn run(case: &str, entry: &'static Entry, stop: bool, meddle: fn(PathBuf)) -> (D
     if stop {
         port.stop.set();
     }
+    port.gate.open(4);
     let done = run.work(Prepared {
         parts,
         stop: halt,
@@ -126,6 +139,27 @@ fn a_clean_run_measures_and_tells_nothing_else() {
         )
     };
     assert!(events.iter().all(quiet), "{events:?}");
+}
+
+#[test]
+fn a_scenario_that_is_held_says_so_when_its_threads_have_stopped() {
+    let settled = |events: &[Event]| {
+        events
+            .iter()
+            .position(|e| *e == Event::Settled { index: 4 })
+    };
+    let (done, events) = run_held("held", &SCENARIOS[0], false, true, |_| ());
+    assert_eq!(done.how, Ended::Done);
+    let measured = |e: &Event| matches!(e, Event::Measure { .. });
+    assert!(
+        settled(&events) > events.iter().rposition(measured),
+        "{events:?}"
+    );
+    // One that hangs has failed, which is looked at otherwise; one that was stopped is in a hurry.
+    let (_, events) = run_held("held-deaf", &DEAF, false, true, |_| ());
+    assert_eq!(settled(&events), None);
+    let (_, events) = run_held("held-stop", &SCENARIOS[0], true, true, |_| ());
+    assert_eq!(settled(&events), None);
 }
 
 #[test]
