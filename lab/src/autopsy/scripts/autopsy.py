@@ -28,6 +28,12 @@ def main():
         vmlinux_id = elf.build_id(options.vmlinux)
     except (OSError, elf.Refused) as error:
         return _fail(2, f"cannot open: {error}")
+    if not dump.info:
+        return _fail(
+            2,
+            f"{options.core} has no vmcoreinfo: the guest was stopped before its kernel had booted, or QEMU was started"
+            " without -device vmcoreinfo",
+        )
     if not elf.same_build(dump.build_id, vmlinux_id):
         return _fail(
             3,

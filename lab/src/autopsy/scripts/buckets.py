@@ -25,7 +25,7 @@ def dentry_bucket(name_hash, shift):
 
 def is_kernel_pointer(value):
     """Whether it can point into the kernel's half of x86-64, with four or five levels of page tables."""
-    return value >= 0xFF00000000000000 and value not in POISON and value < 0xFFFFFFFFFFFFF000
+    return value >= 0xFF00000000000000 and value not in POISON and value < 0xFFFFFFFFFFFFF001
 
 
 def poisoned(value):

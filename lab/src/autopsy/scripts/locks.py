@@ -120,11 +120,7 @@ class Locks:
     def _last_taken(self, value):
         """Lockdep notes a lock before it is waited for, so it is the last one of a task that waits."""
         taken = self.held.get(value.pid)
-        place = self.names.place(taken[-1].instance) if taken else None
-        if not place or getattr(place[0], "tag", None) not in KINDS:
-            return None
-        tag = place[0].tag
-        return taken[-1].instance - self.prog.type(f"struct {tag}").member("dep_map").offset, tag
+        return self.lock_of(taken[-1].instance) if taken else None
 
     def _pi_lock(self, value):
         if not value.pi_blocked_on:
@@ -214,6 +210,29 @@ class Locks:
             return []
         held = self.holders.get(sem.dep_map.address_of_().value_(), [])
         return [one.tid for one in held if one.shared and not self.waits_last(one)]
+
+    def held_json(self, value):
+        """The locks that a task holds for autopsy.json; the one that it only waits for is left out."""
+        return [self._held_one(one) for one in self.held.get(value.pid, ()) if not self.waits_last(one)]
+
+    def _held_one(self, held):
+        found = self.lock_of(held.instance)
+        place = self.names.place(held.instance)
+        return {
+            "address": f"{found[0] if found else held.instance:#x}",
+            "class": held.name,
+            "name": place[1] if place and found else None,
+            "shared": held.shared,
+            "at": held.at,
+        }
+
+    def lock_of(self, instance):
+        """(address, structure) of the lock whose lockdep_map lies at an address, where that is in something known."""
+        place = self.names.place(instance)
+        tag = getattr(place[0], "tag", None) if place else None
+        if tag not in KINDS or not has_member(self.prog, f"struct {tag}", "dep_map"):
+            return None
+        return instance - self.prog.type(f"struct {tag}").member("dep_map").offset, tag
 
     def waits_last(self, held):
         """Whether a task only waits for the lock at the end of its list."""

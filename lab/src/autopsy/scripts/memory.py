@@ -6,6 +6,7 @@ import struct
 import drgn
 from drgn.helpers.linux.mm import phys_to_virt
 
+from buckets import is_kernel_pointer
 from core import Absent
 
 PAGE = 4096
@@ -31,6 +32,9 @@ class Memory:
         return self._translated(address, size)
 
     def _translated(self, address, size):
+        # QEMU's segments have no virtual addresses, so drgn would take a low address for a physical one.
+        if not is_kernel_pointer(address):
+            raise Absent(f"{address:#x}")
         try:
             return self.prog.read(address, size)
         except (drgn.FaultError, ValueError, OverflowError):

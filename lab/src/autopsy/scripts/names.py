@@ -68,6 +68,8 @@ class Names:
     def describe(self, variable):
         """What a frame's variable holds."""
         text = f"{variable.address:#x}"
+        if variable.address >= (1 << 64) - 4095:
+            return f"error {variable.address - (1 << 64)}"
         about = self._about(variable) if variable.address else ""
         return f"{text} {about}" if about else text
 

@@ -45,7 +45,7 @@ def rpc_json(task, owner):
         "id": task.tk_pid.value_(),
         "procedure": _text(lambda: task.tk_msg.rpc_proc.p_name.string_()) or "?",
         "status": task.tk_status.value_(),
-        "queue": _text(lambda: task.tk_waitqueue.name.string_()),
+        "queue": _text(lambda: task.tk_waitqueue.name.string_()) if task.tk_waitqueue else None,
         "owner": owner,
     }
 

@@ -48,8 +48,6 @@ def make(prog, dump, vmlinux_id, audit_only, started, seconds):
 def _head(case, dump, vmlinux_id):
     if dump.missing:
         case.warn(f"the dump is cut short: {dump.missing >> 20} MiB of the guest's memory are missing")
-    if not dump.info:
-        case.warn("the dump has no vmcoreinfo; was the guest started with -device vmcoreinfo?")
     return {
         "format": FORMAT,
         "drgn": drgn.__version__,
@@ -86,6 +84,7 @@ class Work:
         self.listed = []
         self.world = audit.build_world(case, dcache, tasks, self.names)
         self.told = dentries.Told(case, dcache, self.names)
+        self.locks = None
 
     def audit(self, told):
         """The audit alone."""
@@ -316,18 +315,8 @@ class Work:
             "side": nfs.side_of(frames),
             "waited": self.tasks.waited(value),
             "frames": [frame.json(self.names.describe) for frame in frames],
-            "held": self._held(value),
+            "held": self.locks.held_json(value) if self.locks else [],
         }
-
-    def _held(self, value):
-        locks = getattr(self, "locks", None)
-        if locks is None:
-            return []
-        return [
-            {"address": f"{one.instance:#x}", "class": one.name, "shared": one.shared, "at": one.at}
-            for one in locks.held.get(value.pid, ())
-            if not locks.waits_last(one)
-        ]
 
 
 def _public(lock):

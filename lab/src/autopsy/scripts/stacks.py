@@ -5,6 +5,7 @@ import re
 
 import drgn
 
+from buckets import is_kernel_pointer
 from case import FAULTS
 
 MOST_FRAMES = 100
@@ -102,6 +103,9 @@ def unwind(tasks, value, arguments=True):
     frames = []
     for raw in list(tasks.trace(value.address))[:MOST_FRAMES]:
         frames.append(_frame(raw, arguments))
+    # Behind the entry from user space there are registers, which look like one more frame.
+    while frames and frames[-1].file is None and frames[-1].function.startswith("0x"):
+        frames.pop()
     return frames
 
 
@@ -143,7 +147,8 @@ def _variable(name, value):
         if target.kind == drgn.TypeKind.STRUCT and target.tag in _STRUCTURES:
             return Variable(name, target.tag, value.value_())
         if target.kind == drgn.TypeKind.INT and target.size == 1 and "name" in name:
-            return Variable(name, "char", value.value_())
+            text = Variable(name, "char", value.value_())
+            return text if is_kernel_pointer(text.address) else None
     elif kind.kind == drgn.TypeKind.STRUCT and kind.tag in _STRUCTURES and value.address_:
         return Variable(name, kind.tag, value.address_)
     return None

@@ -10,7 +10,7 @@ from drgn.helpers.linux.cpumask import for_each_online_cpu
 import flags
 from buckets import is_kernel_pointer
 from case import FAULTS
-from layout import Record
+from layout import Record, has_member
 
 PF_KTHREAD = 0x00200000
 MOST_TASKS = 200_000
@@ -44,7 +44,7 @@ class Tasks:
         self.memory = case.memory
         self.record = Record(case.prog, "struct task_struct", TASK)
         self.head = Record(case.prog, "struct signal_struct", {"threads": "thread_head.next"})
-        self.stack_size = drgn.sizeof(case.prog.type("union thread_union"))
+        self.stack_size = _stack_size(case)
         self.all = {}
         self.by_tid = {}
         self.current = {}  # CPU → task that runs on it
@@ -173,3 +173,17 @@ class Tasks:
             if value.stack <= address < value.stack + self.stack_size:
                 return value if address >= self.live_stack(value)[0] else None
         return None
+
+
+def _stack_size(case):
+    """Size of a kernel stack: of the union that describes it, else from where the first one ends, else 16 KiB, doubled
+    for KASAN as in arch/x86/include/asm/page_64_types.h."""
+    prog = case.prog
+    try:
+        return drgn.sizeof(prog.type("union thread_union"))
+    except LookupError:
+        pass
+    try:
+        return prog.symbol("__end_init_stack").address - prog.symbol("__start_init_stack").address
+    except LookupError:
+        return 32768 if has_member(prog, "struct task_struct", "kasan_depth") else 16384
