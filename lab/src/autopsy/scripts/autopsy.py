@@ -10,6 +10,8 @@ import os
 import sys
 import time
 
+# Plugins are commands for people at a prompt, and loading them takes a third of a second.
+os.environ.setdefault("DRGN_DISABLE_PLUGINS", "*")
 # python -I leaves the script's own folder out of the path.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
