@@ -47,7 +47,8 @@ INODE = {
     "aliases": "i_dentry.first",
     "dir_seq": "i_dir_seq",
     "fsnotify": "i_fsnotify_mask",
-    "op": "i_op",
+    # Where the lock is; its value is of no use.
+    "rwsem": "i_rwsem",
 }
 SUPER = {"type": "s_type", "id": "s_id", "root": "s_root", "roots": "s_roots.first", "lru": "s_dentry_lru.node"}
 

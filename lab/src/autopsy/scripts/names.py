@@ -156,7 +156,9 @@ def _member(kind, offset):
         compound = inner.kind in (drgn.TypeKind.STRUCT, drgn.TypeKind.UNION)
         if compound and (member.name is None or inner.tag == "lockref"):
             place, path = _member(inner, offset - start)
-            return place, path if member.name is None else "d_lock" if path == "lock" else f"{member.name}.{path}"
+            if member.name is None:
+                return place, path
+            return place, "d_lock" if path == "lock" else f"{member.name}.{path}"
         return inner, member.name
     return None, "?"
 

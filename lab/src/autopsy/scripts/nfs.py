@@ -95,6 +95,7 @@ def exported(case):
             for head in hlist_for_each_entry(
                 "struct cache_head", cache.hash_table[bucket].address_of_(), "cache_list"
             ):
+                case.in_time()
                 export = drgn.container_of(head, "struct svc_export", "h")
                 if export.ex_path.mnt:
                     found.add(export.ex_path.mnt.mnt_sb.value_())

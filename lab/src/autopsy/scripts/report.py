@@ -219,6 +219,7 @@ class Work:
         task = self.tasks.on_stack_of(queue)
         if task:
             self.world.lookers[value.address] = task.pid
+            self.told.add(value.address, f"{self.tasks.title(task)} looks it up")
         elif self._on_a_stack(queue):
             self.world.wait_gone[value.address] = f"d_wait {queue:#x} is on a part of a stack that is free"
         elif not self._in_slab(queue):
@@ -258,9 +259,11 @@ class Work:
             "stacks": self.frames,
             "rpc": rpc,
             "lookers": self.world.lookers,
+            "waiters": self.world.waiters,
         }
         found = waits.Waits(case, parts)
         told["waits"] = found.collect()
+        case.attempt("locks that are held", lambda: found.held_locks(self.listed))
         told["locks"] = [_public(lock) for lock in found.known.values()]
         told["rpc"] = case.attempt(
             "RPC tasks in flight",

@@ -77,14 +77,9 @@ class Tasks:
         while address != head and is_kernel_pointer(address) and len(self.all) <= MOST_TASKS:
             value = self.memory.try_record(self.record, address - offset)
             if value is None or value.address in self.all:
-                # Back at the leader, if the walk did not start at the head; or a broken list.
-                if value is None:
-                    return
-            else:
-                self._add(value)
-            address = value.siblings
-            if address == leader.siblings:
                 return
+            self._add(value)
+            address = value.siblings
 
     def _add(self, value):
         self.all[value.address] = value

@@ -93,12 +93,41 @@ class Waits:
         self.dcache, self.tasks, self.names = parts["dcache"], parts["tasks"], parts["names"]
         self.locks, self.stacks, self.rpc = parts["locks"], parts["stacks"], parts["rpc"]
         self.lookers = parts["lookers"]
+        self.in_lookups = self._in_lookups(parts["waiters"])
         self.known = {}  # address of a lock → its description
         self.servers = case.attempt("threads of the NFS server", self._servers, {})
         self.rpc_owner = {}  # address of an RPC task → tid
 
     def _servers(self):
         return nfs.servers(self.case, self.tasks, self.stacks)
+
+    def _in_lookups(self, waiters):
+        """{directory's inode: tasks in a lookup in it}: they hold its i_rwsem, shared unless they own it."""
+        found = {}
+        pairs = [(tid, address) for tid, address, kind in waiters if kind == "lookup"]
+        for tid, address in pairs + [(tid, address) for address, tid in self.lookers.items()]:
+            dentry = self.dcache.get(address)
+            parent = self.dcache.get(dentry.parent) if dentry else None
+            if parent and parent.inode:
+                found.setdefault(parent.inode, []).append(tid)
+        return found
+
+    def held_locks(self, listed):
+        """Adds the locks that the listed tasks hold, by lockdep."""
+        for value in listed:
+            for held in self.locks.held.get(value.pid, ()):
+                found = self.locks.lock_of(held.instance)
+                if found and not self.locks.waits_last(held):
+                    self._described(*found)
+
+    def _described(self, address, tag):
+        lock = self.known.get(address)
+        if lock is None:
+            lock = self.known[address] = self.locks.describe(address, tag)
+            if lock["shared"] and not self.locks.held:
+                inode = address - self.dcache.inode.offset["rwsem"]
+                lock["owners"] = sorted(set(self.in_lookups.get(inode, lock["owners"])))
+        return lock
 
     def collect(self):
         """The waits; locks get their waiters on the way."""
@@ -145,8 +174,7 @@ class Waits:
         if not found:
             return _wait(value, "lock", "", f"{caller}: a lock that is not known", [])
         address, tag = found
-        lock = self.known.get(address) or self.locks.describe(address, tag)
-        self.known[address] = lock
+        lock = self._described(address, tag)
         lock["waiters"].append(value.pid)
         owners = [tid for tid in lock["owners"] if tid != value.pid]
         return _wait(value, "lock", f"{address:#x}", f"{caller}: {lock['kind']} {lock['name']}", owners)
