@@ -16,7 +16,7 @@ os.environ.setdefault("DRGN_DISABLE_PLUGINS", "*")
 # python -I leaves the script's own folder out of the path.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import core as elf  # noqa: E402
+import core as elf
 
 FORMAT = 1
 # CPU time that one part may take; on a sound dump each takes a second or two.
@@ -54,7 +54,7 @@ def main():
         prog = drgn.Program()
         prog.set_core_dump(options.core)
         prog.load_debug_info([options.vmlinux])
-    except Exception as error:  # noqa: BLE001: drgn raises many kinds; all mean the same here.
+    except Exception as error:  # drgn raises many kinds; all mean the same here.
         words = str(error).splitlines() or [type(error).__name__]
         return _fail(2, f"drgn cannot open {options.core}: {words[0]}; is it whole, and written by QEMU as ELF?")
     import report

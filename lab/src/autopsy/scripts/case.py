@@ -49,7 +49,7 @@ class Case:
             self.warn(f"{what}: given up, it took too long")
         except FAULTS as error:
             self.warn(f"{what}: {_words(error)}")
-        except Exception as error:  # noqa: BLE001: one part must never cost the others.
+        except Exception as error:  # One part must never cost the others.
             self.warn(f"{what}: {type(error).__name__}: {_words(error)}")
         finally:
             self.depth -= 1

@@ -106,13 +106,9 @@ class Core(Elf):
             if name == "VMCOREINFO":
                 self.info = vmcoreinfo(content)
         self.segments = sorted(
-            (physical, offset, size)
-            for kind, offset, _, physical, size in self.programs()
-            if kind == PT_LOAD and size
+            (physical, offset, size) for kind, offset, _, physical, size in self.programs() if kind == PT_LOAD and size
         )
-        self.missing = sum(
-            min(size, max(0, offset + size - self.size)) for _, offset, size in self.segments
-        )
+        self.missing = sum(min(size, max(0, offset + size - self.size)) for _, offset, size in self.segments)
 
     @property
     def build_id(self):

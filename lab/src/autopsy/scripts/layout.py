@@ -57,7 +57,7 @@ def _place(null, paths):
     for path in paths:
         try:
             member = reduce(getattr, path.split("."), null)
-            offset, kind = member.address_, _bare(member.type_)
+            offset, kind = member.address_, bare(member.type_)
         except (AttributeError, LookupError):
             continue
         size = drgn.sizeof(kind)
@@ -68,7 +68,8 @@ def _place(null, paths):
     return None
 
 
-def _bare(kind):
+def bare(kind):
+    """A type without the names that typedefs give it."""
     while kind.kind == drgn.TypeKind.TYPEDEF:
         kind = kind.type
     return kind
@@ -89,3 +90,21 @@ def has_member(prog, type_name, member):
         return prog.type(type_name).has_member(member)
     except (LookupError, TypeError):
         return False
+
+
+def member_at(kind, offset):
+    """(type, path) of the member of a structure that covers an offset. It goes into members without a name and into
+    lockref, not into locks; (None, `?`) where there is no member."""
+    for member in kind.members:
+        inner = bare(member.type)
+        start = member.offset
+        if not start <= offset < start + drgn.sizeof(inner):
+            continue
+        compound = inner.kind in (drgn.TypeKind.STRUCT, drgn.TypeKind.UNION)
+        if compound and (member.name is None or inner.tag == "lockref"):
+            place, path = member_at(inner, offset - start)
+            if member.name is None:
+                return place, path
+            return place, "d_lock" if path == "lock" else f"{member.name}.{path}"
+        return inner, member.name
+    return None, "?"

@@ -5,7 +5,7 @@ import drgn
 
 from buckets import is_kernel_pointer
 from case import FAULTS
-from layout import has_member, has_type
+from layout import has_member, has_type, member_at
 
 # Structure → kind in autopsy.json. The first that a locking function's frames hold is the lock that is waited for: the
 # ones behind are parts of the ones before.
@@ -160,22 +160,14 @@ class Locks:
         if place and not place[1].startswith("on the stack"):
             return place[1]
         for start, kind in self.containers.items():
-            size = drgn.sizeof(self.prog.type(f"struct {kind}"))
-            if start <= address < start + size:
-                return f"{self._member(kind, address - start)} of {kind} {start:#x}"
+            whole = self.prog.type(f"struct {kind}")
+            if start <= address < start + drgn.sizeof(whole):
+                return f"{member_at(whole, address - start)[1]} of {kind} {start:#x}"
         if dep_map:
-            name = self.prog[f"lock_classes"] and self.case.memory.text(
-                drgn.Object(self.prog, "struct lockdep_map", address=dep_map).name.value_()
-            )
+            name = drgn.Object(self.prog, "struct lockdep_map", address=dep_map).name.value_()
             if name:
-                return name
+                return self.case.memory.text(name)
         return place[1] if place else f"{KINDS[tag]} {address:#x}"
-
-    def _member(self, kind, offset):
-        for member in self.prog.type(f"struct {kind}").members:
-            if member.name and member.offset <= offset < member.offset + drgn.sizeof(member.type):
-                return member.name
-        return "?"
 
     def _tids(self, *addresses):
         found = []

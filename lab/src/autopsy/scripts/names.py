@@ -7,7 +7,7 @@ import drgn
 
 import flags
 from case import FAULTS
-from layout import Record
+from layout import Record, member_at
 
 DEEPEST = 128
 
@@ -115,7 +115,7 @@ class Names:
         value = self.dcache.get(start)
         if value is None:
             return None
-        kind, member = _member(self.case.prog.type("struct dentry"), address - start)
+        kind, member = member_at(self.case.prog.type("struct dentry"), address - start)
         return kind, f"{member} of {self.path_of(value)} ({self.super(value.sb)})"
 
     def _in_sorted(self, address):
@@ -129,7 +129,7 @@ class Names:
             at = bisect.bisect_right(order, address) - 1
             kind = self.case.prog.type(name)
             if at >= 0 and address - order[at] < drgn.sizeof(kind):
-                place, member = _member(kind, address - order[at])
+                place, member = member_at(kind, address - order[at])
                 return place, f"{member} of {title(order[at])}"
         return None
 
@@ -143,30 +143,6 @@ class Names:
         except FAULTS:
             return None
         return None, symbol.name
-
-
-def _member(kind, offset):
-    """(type, path) of the member of a structure that covers an offset; it goes into structures without a name and into
-    lockref, not into locks."""
-    for member in kind.members:
-        inner = _bare(member.type)
-        start = member.offset
-        if not start <= offset < start + drgn.sizeof(inner):
-            continue
-        compound = inner.kind in (drgn.TypeKind.STRUCT, drgn.TypeKind.UNION)
-        if compound and (member.name is None or inner.tag == "lockref"):
-            place, path = _member(inner, offset - start)
-            if member.name is None:
-                return place, path
-            return place, "d_lock" if path == "lock" else f"{member.name}.{path}"
-        return inner, member.name
-    return None, "?"
-
-
-def _bare(kind):
-    while kind.kind == drgn.TypeKind.TYPEDEF:
-        kind = kind.type
-    return kind
 
 
 def _dentry_of(record):

@@ -92,9 +92,7 @@ def exported(case):
         if not cache or not cache.hash_table:
             continue
         for bucket in range(cache.hash_size.value_()):
-            for head in hlist_for_each_entry(
-                "struct cache_head", cache.hash_table[bucket].address_of_(), "cache_list"
-            ):
+            for head in hlist_for_each_entry("struct cache_head", cache.hash_table[bucket].address_of_(), "cache_list"):
                 case.in_time()
                 export = drgn.container_of(head, "struct svc_export", "h")
                 if export.ex_path.mnt:

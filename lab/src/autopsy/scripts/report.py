@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """From a dump to the whole of autopsy.json. Each part is on its own: a fault costs that part, and a warning tells."""
 
-import time
-
 import drgn
 from drgn.helpers.linux.panic import panic_task
 
 import audit
 import dentries
-import flags
 import graph
 import nfs
 import stacks
@@ -167,7 +164,9 @@ class Work:
     def _waiters_only(self):
         """For an audit alone: unwinds the sleeping tasks whose stacks hold a return address of a function that waits
         for a dentry."""
-        ranges = [self._range(name) for name in ("d_alloc_parallel", "__nfs_lookup_revalidate", "nfs_lookup_revalidate")]
+        ranges = [
+            self._range(name) for name in ("d_alloc_parallel", "__nfs_lookup_revalidate", "nfs_lookup_revalidate")
+        ]
         ranges = [one for one in ranges + [self._range("nfs4_lookup_revalidate")] if one]
         for value in self.tasks.all.values():
             self.case.in_time()
@@ -330,6 +329,3 @@ def _in_code_under_test(frames):
     if not frames or any(frame.function in _IDLE for frame in frames[:8]):
         return False
     return any(frame.file and frame.file.startswith(_OF_INTEREST) for frame in frames)
-
-
-__all__ = ["make", "flags"]

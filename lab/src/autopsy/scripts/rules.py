@@ -6,7 +6,6 @@ dentry that a moving task has on its stack or in its registers (`world.touched`)
 """
 
 from buckets import dentry_bucket, in_lookup_bucket
-from core import Absent
 
 DEAD = -128  # lockref_mark_dead() of lib/lockref.c.
 NFS_BLOCKED = 1  # NFS_FSDATA_BLOCKED of include/linux/nfs_fs.h.
@@ -164,9 +163,10 @@ def hashed_nowhere(world, found):
         there.update(sb.roots)
     locked = {chain.bucket for chain in dcache.hash if chain.locked}
     for value in world.alive:
-        if value.hash_pprev and value.address not in there and world.quiet(value):
-            if dentry_bucket(value.hash_len, dcache.hash_shift) not in locked:
-                found.add("hashed dentry that is in no chain", world.say(value), [value.address])
+        if not value.hash_pprev or value.address in there or not world.quiet(value):
+            continue
+        if dentry_bucket(value.hash_len, dcache.hash_shift) not in locked:
+            found.add("hashed dentry that is in no chain", world.say(value), [value.address])
 
 
 def twins(world, found):
@@ -491,5 +491,3 @@ RULES = [
     locks,
     names,
 ]
-
-__all__ = ["Absent", "Findings", "World", "judge", "RULES"]

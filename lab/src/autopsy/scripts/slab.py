@@ -141,9 +141,7 @@ def _geometry(cache):
     random = cache.random.value_() if has_member(cache.prog_, "struct kmem_cache", "random") else 0
     red = cache.red_left_pad.value_() if has_member(cache.prog_, "struct kmem_cache", "red_left_pad") else 0
     # Only with red zones there is a pad on the left; otherwise it is 0.
-    return Geometry(
-        cache.value_(), cache.size.value_(), cache.object_size.value_(), cache.offset.value_(), red, random
-    )
+    return Geometry(cache.value_(), cache.size.value_(), cache.object_size.value_(), cache.offset.value_(), red, random)
 
 
 def usable(prog):

@@ -7,6 +7,7 @@ import drgn
 
 from buckets import is_kernel_pointer
 from case import FAULTS
+from layout import bare
 
 MOST_FRAMES = 100
 # Folders of a kernel tree's root that C code is in.
@@ -141,9 +142,9 @@ def _variables(raw):
 def _variable(name, value):
     if value.absent_:
         return None
-    kind = _bare(value.type_)
+    kind = bare(value.type_)
     if kind.kind == drgn.TypeKind.POINTER:
-        target = _bare(kind.type)
+        target = bare(kind.type)
         if target.kind == drgn.TypeKind.STRUCT and target.tag in _STRUCTURES:
             return Variable(name, target.tag, value.value_())
         if target.kind == drgn.TypeKind.INT and target.size == 1 and "name" in name:
@@ -152,9 +153,3 @@ def _variable(name, value):
     elif kind.kind == drgn.TypeKind.STRUCT and kind.tag in _STRUCTURES and value.address_:
         return Variable(name, kind.tag, value.address_)
     return None
-
-
-def _bare(kind):
-    while kind.kind == drgn.TypeKind.TYPEDEF:
-        kind = kind.type
-    return kind

@@ -51,7 +51,9 @@ class FakeDcache:
         self.dentry = SimpleNamespace(offset=OFFSET)
         self.in_lookup = PAR_LOOKUP
         self.inodes = {DIR_INODE: inode(DIR_INODE, 0o040755, ROOT)}
-        self.supers = {SB: SimpleNamespace(address=SB, type="xfs", title="xfs vdb", root=ROOT, roots=[], lru_items=None)}
+        self.supers = {
+            SB: SimpleNamespace(address=SB, type="xfs", title="xfs vdb", root=ROOT, roots=[], lru_items=None)
+        }
         self.hash, self.lookup, self.hash_shift, self.hash_base, self.lookup_bits = [], [], 16, TABLE, 10
         self.slabs, self.complete, self.counters, self.rt, self.freed = None, True, {}, True, set()
 
@@ -82,7 +84,9 @@ class FakeDcache:
 
 def inode(address, mode, first, **more):
     aliases = first + OFFSET["alias_next"] if first else 0
-    value = dict(address=address, mode=mode, number=131, links=1, count=1, sb=SB, aliases=aliases, dir_seq=2, fsnotify=0)
+    value = dict(
+        address=address, mode=mode, number=131, links=1, count=1, sb=SB, aliases=aliases, dir_seq=2, fsnotify=0
+    )
     value.update(more)
     return SimpleNamespace(**value)
 
