@@ -75,7 +75,7 @@ def examine(case, world, started):
         "dead": len(dcache.dentries) - len(world.alive),
         "hashed": sum(len(chain.members) for chain in dcache.hash),
         "in-lookup": sum(len(chain.members) for chain in dcache.lookup),
-        "negative": sum(flags.type_of(value.flags) == "MISS" for value in world.alive),
+        "negative": sum(value.flags & flags.type_mask == 0 for value in world.alive),
         "inodes": len(dcache.inodes),
         "superblocks": len(dcache.supers),
         "waiters": len(world.waiters),

@@ -286,9 +286,9 @@ def aliases(world, found):
         if not world.quiet(value):
             disturbed.add(value.inode)
             continue
-        kind = flags.type_of(value.flags)
-        if (kind == "MISS") != (value.inode == 0) and kind != "WHITEOUT":
-            found.add("type of a dentry and its inode disagree", f"{world.say(value)}: {kind}", [value.address])
+        if (value.flags & flags.type_mask == 0) != (value.inode == 0) and flags.type_of(value.flags) != "WHITEOUT":
+            detail = f"{world.say(value)}: {flags.type_of(value.flags)}, inode {value.inode:#x}"
+            found.add("type of a dentry and its inode disagree", detail, [value.address])
         if value.inode:
             of_inode.setdefault(value.inode, []).append(value)
         elif value.alias_pprev and not value.flags & dcache.in_lookup:
@@ -394,7 +394,7 @@ def numbers(world, found):
             unused += 1
             if not value.flags & shrink:
                 of_super[value.sb] = of_super.get(value.sb, 0) + 1
-                negative += flags.type_of(value.flags) == "MISS"
+                negative += value.flags & flags.type_mask == 0
     slack = 2 * world.movers
     counts = [("nr_dentry", len(world.alive)), ("nr_dentry_unused", unused)]
     # The NFS client gives negative dentries an inode while they are on the LRU, which nobody counts.
