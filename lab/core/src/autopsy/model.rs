@@ -90,10 +90,12 @@ pub struct Frame {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Held {
-    /// Address of the lock, where lockdep keeps it.
+    /// Address of the lock; that of its `lockdep_map` where what it lies in is not known.
     pub address: String,
     /// Name of its class.
     pub class: String,
+    /// What it is, for people, where that is known: `i_rwsem of /d3 (xfs vdb, inode 131)`.
+    pub name: Option<String>,
     /// Held shared.
     pub shared: bool,
     /// Function that took it.

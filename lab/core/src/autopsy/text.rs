@@ -290,8 +290,12 @@ fn held_by(held: &[Held], indent: usize, page: &mut Page) {
     for lock in held {
         let shared = if lock.shared { " shared" } else { "" };
         let at = (lock.at.as_ref()).map_or_else(String::new, |at| format!(", taken in {at}"));
-        let line = format!("holds {}{shared} at {}{at}", lock.class, lock.address);
-        page.line(indent, &line);
+        let (class, address) = (&lock.class, &lock.address);
+        let named = match &lock.name {
+            Some(name) => format!("{name}{shared} (class {class}, {address})"),
+            None => format!("{class}{shared} at {address}"),
+        };
+        page.line(indent, &format!("holds {named}{at}"));
     }
 }
 
