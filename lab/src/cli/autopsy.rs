@@ -49,7 +49,7 @@ pub(super) async fn run(args: Args, ui: &Ui, stop: Stop) -> Result<Exit> {
     let mut failed: Option<Error> = None;
     for at in &runs {
         match get(at, args.table, stop.clone()).await {
-            Ok(again) => found.push((name(at), again)),
+            Ok(again) => found.push((name(at, &runs), again)),
             // The others may still be told.
             Err(error) if runs.len() > 1 => {
                 ui.error(&error);
@@ -73,10 +73,14 @@ async fn get(at: &RunAt, stored: bool, stop: Stop) -> Result<Again> {
     }
 }
 
-fn name(at: &RunAt) -> String {
-    match &at.set {
-        Some(set) => format!("{}/{}", set.manifest().set, at.id),
-        None => at.id.clone(),
+/// The run's name, with its set's where they are of several.
+fn name(at: &RunAt, all: &[RunAt]) -> String {
+    let of = |at: &RunAt| at.set.as_ref().map(|set| set.manifest().set.clone());
+    match of(at) {
+        Some(set) if all.iter().any(|other| of(other).as_ref() != Some(&set)) => {
+            format!("{set}/{}", at.id)
+        }
+        _ => at.id.clone(),
     }
 }
 

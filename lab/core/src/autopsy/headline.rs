@@ -13,10 +13,17 @@ const NAMES: usize = 8;
 pub fn headlines(autopsy: &Autopsy, graph: &Graph) -> Vec<String> {
     let mut lines: Vec<String> = crashed(autopsy).into_iter().collect();
     lines.extend(graph.cycles.iter().map(|way| cycle(graph, way)));
-    let open = graph.roots.iter().filter(|root| root.cycle.is_none());
-    lines.extend(open.filter_map(|root| self::root(autopsy, graph, root)));
-    lines.extend(sequences(autopsy));
+    let of = |wanted: &[Kind]| -> Vec<String> {
+        let open = graph.roots.iter().filter(|root| root.cycle.is_none());
+        let open = open.filter(|root| wanted.contains(&graph.nodes[root.nodes[0]].kind));
+        open.filter_map(|root| self::root(autopsy, graph, root))
+            .collect()
+    };
+    lines.extend(of(&[Kind::Dentry]));
     lines.extend(violations(autopsy));
+    lines.extend(sequences(autopsy));
+    lines.extend(of(&[Kind::Lock, Kind::Task, Kind::Event]));
+    lines.extend(in_flight(graph));
     if lines.is_empty() {
         let tasks = autopsy.tasks.len();
         lines.push(format!(
@@ -70,11 +77,27 @@ fn root(autopsy: &Autopsy, graph: &Graph, root: &Root) -> Option<String> {
     let why = match node.kind {
         Kind::Dentry => dentry_end(autopsy, &node.key),
         Kind::Lock => format!("{}, held by no task that was found", node.title),
-        Kind::Rpc => format!("{}, still in flight ({})", node.title, node.detail),
+        Kind::Rpc => node.title.clone(),
         Kind::Task => task_end(autopsy, graph, at),
         Kind::Event => event_end(graph, at)?,
     };
     Some(format!("{waiting} {why}"))
+}
+
+/// RPCs that tasks wait for: by themselves no trouble, so one line.
+fn in_flight(graph: &Graph) -> Option<String> {
+    let flying = |root: &&Root| graph.nodes[root.nodes[0]].kind == Kind::Rpc;
+    let roots: Vec<&Root> = graph.roots.iter().filter(flying).collect();
+    let waiting: usize = roots.iter().map(|root| root.waiting).sum();
+    let names: Vec<&str> = (roots.iter())
+        .map(|root| graph.nodes[root.nodes[0]].title.as_str())
+        .collect();
+    let tasks = if waiting == 1 {
+        "1 task waits"
+    } else {
+        &format!("{waiting} tasks wait")
+    };
+    (!roots.is_empty()).then(|| format!("{tasks} for answers of the server: {}", list(&names)))
 }
 
 /// `4 tasks wait for` or `w1:71 waits for`.
@@ -125,9 +148,9 @@ fn task_end(autopsy: &Autopsy, graph: &Graph, at: usize) -> String {
     let task = (autopsy.tasks.iter()).find(|task| task.tid.to_string() == node.key);
     let state = match task {
         None => "is not listed: it may be gone".to_owned(),
-        Some(task) if task.on_cpu => format!("runs{}", in_function(task)),
-        Some(task) if task.state == "R" => format!("is ready to run{}", in_function(task)),
-        Some(task) => format!("sleeps{}", in_function(task)),
+        Some(task) if task.on_cpu => format!("runs{}", in_function(autopsy, task)),
+        Some(task) if task.state == "R" => format!("is ready to run{}", in_function(autopsy, task)),
+        Some(task) => format!("sleeps{}", in_function(autopsy, task)),
     };
     format!("{}, held by {}, which {state}", list(&holds), node.title)
 }
@@ -148,12 +171,8 @@ fn event_end(graph: &Graph, at: usize) -> Option<String> {
     }
 }
 
-fn in_function(task: &Task) -> String {
-    let function = match task.on_cpu {
-        true => crash_frames(task).first().map(|f| f.function.as_str()),
-        false => stuck_in(task),
-    };
-    function.map_or_else(String::new, |function| format!(" in {function}()"))
+fn in_function(autopsy: &Autopsy, task: &Task) -> String {
+    stuck_in(autopsy, task).map_or_else(String::new, |function| format!(" in {function}()"))
 }
 
 /// Directories to which somebody has been adding an entry since before the dump.
@@ -178,13 +197,19 @@ fn violations(autopsy: &Autopsy) -> Vec<String> {
             0 | 1 => String::new(),
             times => format!(", {times} times"),
         };
-        let tasks: Vec<String> = (violation.tasks.iter())
-            .map(|tid| name_of(autopsy, *tid))
-            .collect();
-        let tasks: Vec<&str> = tasks.iter().map(String::as_str).collect();
-        let by = match tasks.is_empty() {
+        let mut about: Vec<String> = Vec::new();
+        for address in &violation.dentries {
+            let found = autopsy.dentries.iter().find(|d| d.address == *address);
+            let path = found.map_or(address, |dentry| &dentry.path);
+            if !about.contains(path) {
+                about.push(path.clone());
+            }
+        }
+        about.extend(violation.tasks.iter().map(|tid| name_of(autopsy, *tid)));
+        let about: Vec<&str> = about.iter().map(String::as_str).collect();
+        let by = match about.is_empty() {
             true => String::new(),
-            false => format!(" ({})", list(&tasks)),
+            false => format!(" ({})", list(&about)),
         };
         format!("audit: {}{times}{by}", violation.rule)
     })

@@ -73,7 +73,7 @@ fn is_crash(function: &str) -> bool {
 }
 
 /// Functions that sleep on behalf of others: what matters is who called them.
-pub(super) fn is_sleep(function: &str) -> bool {
+fn is_sleep(function: &str) -> bool {
     const SLEEPS: &[&str] = &[
         "context_switch",
         "__schedule",
@@ -81,6 +81,11 @@ pub(super) fn is_sleep(function: &str) -> bool {
         "schedule",
         "schedule_preempt_disabled",
         "schedule_rtlock",
+        "preempt_schedule",
+        "preempt_schedule_common",
+        "preempt_schedule_irq",
+        "preempt_schedule_notrace",
+        "__cond_resched",
         "schedule_timeout",
         "io_schedule",
         "rt_mutex_schedule",
@@ -115,6 +120,7 @@ pub(super) fn is_sleep(function: &str) -> bool {
         "__mutex_lock_slowpath",
         "mutex_lock",
         "mutex_lock_nested",
+        "rt_mutex_handle_deadlock",
         "rt_mutex_slowlock_block",
         "rt_mutex_slowlock",
         "__rt_mutex_slowlock",
@@ -130,9 +136,20 @@ pub(super) fn is_sleep(function: &str) -> bool {
     SLEEPS.contains(&function)
 }
 
-/// The function in which a blocked task is stuck: the first that is no helper of sleeping and locking.
-pub fn stuck_in(task: &Task) -> Option<&str> {
-    let matters = (task.frames.iter()).find(|frame| !is_sleep(&frame.function));
+/// The function in which a task is stuck, or at work: what its wait says, else the first on its stack that is no helper of
+/// sleeping and locking.
+pub fn stuck_in<'a>(autopsy: &'a Autopsy, task: &'a Task) -> Option<&'a str> {
+    let wait = autopsy.waits.iter().find(|wait| wait.tid == task.tid);
+    let named = wait.and_then(|wait| wait.what.split_once(':'));
+    if let Some((function, _)) = named.filter(|_| !task.on_cpu) {
+        return Some(function);
+    }
+    // What runs, or was put aside while it ran, is where it was interrupted.
+    let frames = match task.on_cpu || task.state == "R" {
+        true => crash_frames(task),
+        false => &task.frames,
+    };
+    let matters = frames.iter().find(|frame| !is_sleep(&frame.function));
     matters.map(|frame| frame.function.as_str())
 }
 

@@ -200,7 +200,7 @@ fn blocked(autopsy: &Autopsy) -> String {
     let asleep = |task: &&Task| !task.on_cpu && Some(task.tid) != autopsy.crashed;
     for task in autopsy.tasks.iter().filter(asleep) {
         *counts
-            .entry(stuck_in(task).unwrap_or("unknown"))
+            .entry(stuck_in(autopsy, task).unwrap_or("unknown"))
             .or_default() += 1;
     }
     told(counts)

@@ -125,7 +125,9 @@ fn a_crash_is_named_by_its_function_not_by_the_panic() {
         "{lines:?}"
     );
     assert!(
-        lines.contains(&"audit: two hashed dentries of one parent and name, 32 times".to_owned()),
+        lines.contains(
+            &"audit: two hashed dentries of one parent and name, 32 times (/d0/f00012)".to_owned()
+        ),
         "{lines:?}"
     );
 }
@@ -181,6 +183,7 @@ fn an_unfinished_lookup_and_a_holder_that_runs_are_told_apart() {
     }
     autopsy.waits.retain(|wait| wait.tid != 75);
     autopsy.locks.clear();
+    autopsy.audit = None;
     autopsy.tasks[4].on_cpu = true;
     let lines = summary(&autopsy);
     let wanted = "4 tasks wait for dentry \"n3\", held by w5:75, which runs in";

@@ -5,11 +5,13 @@ use super::graph::{Graph, Kind};
 use super::headline::{headlines, list};
 use super::model::{Autopsy, Dentry, Frame, Held, Task};
 use super::show::{crash_frames, harmless_autopsy, name_of, place, stuck_in, task_name};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// How deep a chain of waits is drawn.
 const DEEPEST: usize = 24;
+/// Reasons given for a dentry.
+const REASONS: usize = 6;
 /// Waiters drawn below one thing.
 const WIDEST: usize = 40;
 
@@ -171,14 +173,18 @@ fn task_words(task: &Task) -> String {
     format!("{} ({})", task_name(task), words.join(", "))
 }
 
+/// A stack; an argument that is handed on stands at the innermost frame that has it.
 fn frames(frames: &[Frame], arguments: bool, page: &mut Page) {
+    let mut seen = BTreeSet::new();
     for (number, frame) in frames.iter().enumerate() {
         let inline = if frame.inline { " (inlined)" } else { "" };
         let (function, place) = (&frame.function, place(frame));
         let line = format!("#{number:<3} {function:<32} {place}{inline}");
         page.line(4, line.trim_end());
         for (name, value) in frame.arguments.iter().filter(|_| arguments) {
-            page.line(12, &format!("{name} = {value}"));
+            if seen.insert((name, value)) {
+                page.line(12, &format!("{name} = {value}"));
+            }
         }
     }
 }
@@ -195,16 +201,16 @@ fn stack(task: &Task) -> Stack<'_> {
 
 fn blocked(autopsy: &Autopsy) -> Page {
     let asleep = |task: &&Task| !task.on_cpu && Some(task.tid) != autopsy.crashed;
-    grouped(autopsy.tasks.iter().filter(asleep))
+    grouped(autopsy, autopsy.tasks.iter().filter(asleep))
 }
 
 fn running(autopsy: &Autopsy) -> Page {
     let ran = |task: &&Task| task.on_cpu && Some(task.tid) != autopsy.crashed;
-    grouped(autopsy.tasks.iter().filter(ran))
+    grouped(autopsy, autopsy.tasks.iter().filter(ran))
 }
 
 /// Tasks of one stack together, the largest group first.
-fn grouped<'a>(tasks: impl Iterator<Item = &'a Task>) -> Page {
+fn grouped<'a>(autopsy: &Autopsy, tasks: impl Iterator<Item = &'a Task>) -> Page {
     let mut groups: BTreeMap<Stack<'_>, Vec<&Task>> = BTreeMap::new();
     tasks.for_each(|task| groups.entry(stack(task)).or_default().push(task));
     let mut groups: Vec<Vec<&Task>> = groups.into_values().collect();
@@ -214,13 +220,18 @@ fn grouped<'a>(tasks: impl Iterator<Item = &'a Task>) -> Page {
         if number > 0 {
             page.line(0, "");
         }
-        group(tasks, &mut page);
+        group(autopsy, tasks, &mut page);
     }
     page
 }
 
-fn group(tasks: &[&Task], page: &mut Page) {
-    let function = stuck_in(tasks[0]).unwrap_or("an unknown place");
+fn group(autopsy: &Autopsy, tasks: &[&Task], page: &mut Page) {
+    let first = tasks[0];
+    let function = match stuck_in(autopsy, first) {
+        Some(function) => function,
+        None if first.on_cpu && !first.kernel_thread => "user space",
+        None => "a place that was not found",
+    };
     if let [task] = tasks {
         page.line(2, &format!("{} in {function}", task_words(task)));
     } else {
@@ -229,25 +240,30 @@ fn group(tasks: &[&Task], page: &mut Page) {
             .iter()
             .for_each(|task| page.line(4, &task_words(task)));
     }
-    frames(&tasks[0].frames, tasks.len() == 1, page);
+    frames(&first.frames, tasks.len() == 1, page);
     if tasks.len() > 1 {
-        differing(tasks, page);
+        arguments(tasks, page);
     }
 }
 
-/// Arguments of a group of equal stacks: once where all agree, by task where they do not.
-fn differing(tasks: &[&Task], page: &mut Page) {
+/// Arguments of a group of equal stacks: once where all agree; where they do not, those that say more than an address.
+fn arguments(tasks: &[&Task], page: &mut Page) {
+    let mut seen = BTreeSet::new();
     for (number, frame) in tasks[0].frames.iter().enumerate() {
-        for (name, value) in &frame.arguments {
-            let of = |task: &Task| task.frames.get(number)?.arguments.get(name).cloned();
-            let place = format!("#{number} {name}");
-            if tasks.iter().all(|task| of(task).as_ref() == Some(value)) {
-                page.line(8, &format!("{place} = {value} (in all)"));
+        for name in frame.arguments.keys() {
+            let of = |task: &&Task| task.frames.get(number)?.arguments.get(name).cloned();
+            let values: Vec<String> = tasks.iter().map(|t| of(t).unwrap_or_default()).collect();
+            if !seen.insert((name, values.clone())) {
                 continue;
             }
-            for task in tasks {
-                let value = of(task).unwrap_or_else(|| "not known".to_owned());
-                page.line(8, &format!("{place} = {value} ({})", task_name(task)));
+            if values.iter().all(|value| *value == values[0]) {
+                page.line(8, &format!("#{number} {name} = {} (in all)", values[0]));
+            } else if values.iter().any(|value| value.contains(' ')) {
+                let told = tasks.iter().zip(&values);
+                let told: Vec<String> = told
+                    .map(|(task, value)| format!("{value} ({})", task_name(task)))
+                    .collect();
+                page.line(8, &format!("#{number} {name} = {}", told.join(", ")));
             }
         }
     }
@@ -333,7 +349,10 @@ fn dentry_lines(autopsy: &Autopsy, dentry: &Dentry, page: &mut Page) {
     told("inode", inode(dentry));
     told("parent", dentry.parent.clone());
     told("d_wait", wait_queue(autopsy, dentry));
-    told("listed", dentry.why.join("; "));
+    let more = dentry.why.len().saturating_sub(REASONS);
+    let why = dentry.why.iter().take(REASONS).cloned();
+    let more = (more > 0).then(|| format!("and {more} more"));
+    told("listed", why.chain(more).collect::<Vec<_>>().join("; "));
 }
 
 fn hash(dentry: &Dentry) -> String {
@@ -370,7 +389,7 @@ fn wait_queue(autopsy: &Autopsy, dentry: &Dentry) -> String {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     match (&dentry.wait, names.as_slice()) {
         (None, []) => String::new(),
-        (None, names) => format!("not known; waited for by {}", list(names)),
+        (None, names) => format!("waited for by {}", list(names)),
         (Some(queue), []) => queue.clone(),
         (Some(queue), names) => format!("{queue}, waited for by {}", list(names)),
     }
