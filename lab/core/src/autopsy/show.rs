@@ -36,15 +36,17 @@ pub fn crash_frames(task: &Task) -> &[Frame] {
     let frames = task.frames.as_slice();
     let entry = (frames.iter()).position(|frame| frame.function.starts_with("asm_"));
     let entered = entry.map_or(&[][..], |at| &frames[at + 1..]);
-    let called = (frames.iter()).position(|frame| !is_crash(&frame.function));
+    let down = (frames.iter()).rposition(|frame| is_crash(&frame.function));
+    let called = down.map_or(frames, |at| &frames[at + 1..]);
     match (entered, called) {
         // Where nothing follows, it is user space that was interrupted.
-        ([], called) => &frames[called.unwrap_or(0)..],
+        ([], []) => frames,
+        ([], called) => called,
         (entered, _) => entered,
     }
 }
 
-/// Functions by which a kernel goes down, as they stand innermost on a stack.
+/// Functions by which a kernel goes down; what they call tells the world of it.
 fn is_crash(function: &str) -> bool {
     const DOWN: &[&str] = &[
         "crash_setup_regs",

@@ -304,7 +304,10 @@ fn dentry_fields(autopsy: &Autopsy, part: &str, dentry: &Dentry) -> Vec<(String,
     let fields = [
         ("name", dentry.name.clone()),
         ("parent", parent(autopsy, dentry)),
-        ("d_flags", or_none(dentry.flags.join(" "))),
+        (
+            "d_flags",
+            format!("{} {}", dentry.flags_raw, dentry.flags.join(" ")),
+        ),
         ("d_hash", hash.to_owned()),
         ("count", dentry.count.to_string()),
         ("inode", kind),

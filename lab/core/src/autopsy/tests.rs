@@ -18,6 +18,70 @@ pub(super) const FIXTURES: &[(&str, &str)] = &[
     ),
 ];
 
+/// What drgn read out of real dumps of kernels with seeded bugs.
+const REAL: &[(&str, &str)] = &[
+    (
+        "lookup-wait-lost",
+        include_str!("../../testdata/autopsy/lookup-wait-lost.json"),
+    ),
+    (
+        "mark-mutex-cycle",
+        include_str!("../../testdata/autopsy/mark-mutex-cycle.json"),
+    ),
+    (
+        "nfs-shared-negative",
+        include_str!("../../testdata/autopsy/nfs-shared-negative.json"),
+    ),
+];
+
+fn real(name: &str) -> Autopsy {
+    let (_, text) = REAL.iter().find(|(known, _)| *known == name).unwrap();
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn real_dumps_are_told_by_what_matters_in_them() {
+    let check = |name: &str, wanted: &[&str]| {
+        let lines = summary(&real(name));
+        for (line, wanted) in lines.iter().zip(wanted) {
+            assert_eq!(line, wanted, "{name}");
+        }
+    };
+    check(
+        "lookup-wait-lost",
+        &[
+            "10 tasks wait for dentry \"f32\" (/scenario-0/d0/f32, xfs vda), which is no longer in lookup: a lost wake-up",
+            "audit: waiter for a dentry that is not in lookup, 2 times (/scenario-0/d0/f32, w0:76, w4:80)",
+        ],
+    );
+    check(
+        "mark-mutex-cycle",
+        &[
+            "cycle: w1:77 waits for i_rwsem of /scenario-0/s0 (xfs vda, inode 262272), held by w6:82, which waits for \
+             mark_mutex of fsnotify_group 0xffff888004050c00, held by w1:77",
+        ],
+    );
+    check(
+        "nfs-shared-negative",
+        &[
+            "audit: two hashed dentries of one parent and name (/scenario-0/d0/f0..............................................)",
+            "6 tasks wait for answers of the server: RPC 32 OPEN, RPC 33 CLOSE, RPC 30 OPEN, RPC 34 CLOSE",
+        ],
+    );
+}
+
+#[test]
+fn real_dumps_are_reported_whole() {
+    for (name, _) in REAL {
+        insta::assert_snapshot!(format!("real-{name}"), text(&real(name)));
+    }
+    let dumps: Vec<(String, Autopsy)> = REAL
+        .iter()
+        .map(|(name, _)| ((*name).to_owned(), real(name)))
+        .collect();
+    insta::assert_snapshot!("real-table", Table::of(&dumps).text());
+}
+
 pub(super) fn fixture(name: &str) -> Autopsy {
     let (_, text) = FIXTURES.iter().find(|(known, _)| *known == name).unwrap();
     serde_json::from_str(text).unwrap()
@@ -162,6 +226,15 @@ fn a_panic_that_was_called_for_is_named_by_its_caller() {
         "do_exit",
     );
     check(&["panic"], "panic");
+    // Whoever is told of the panic stands further in.
+    let told = [
+        "pvpanic_send_event",
+        "notifier_call_chain",
+        "panic",
+        "sysrq_handle_crash",
+        "ksys_write",
+    ];
+    check(&told, "sysrq_handle_crash");
 }
 
 #[test]
