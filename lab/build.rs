@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Builds the guest's static PID 1, so that the lab carries it as bytes.
+//! Builds the guest's static PID 1, so that the lab carries it as bytes, and lists the scripts that the lab carries.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 fn main() -> ExitCode {
-    match build() {
+    match scripts().and_then(|()| build()) {
         Ok(agent) => println!("cargo::rustc-env=LAB_AGENT={}", agent.display()),
         Err(why) => {
             why.lines().for_each(|line| println!("cargo::error={line}"));
@@ -45,6 +45,32 @@ fn build() -> Result<PathBuf, String> {
         ));
     }
     Ok(target.join(TARGET).join("guest").join("lab-guest"))
+}
+
+/// Writes the table of the autopsy's scripts: name and text of each.
+fn scripts() -> Result<(), String> {
+    let folder = Path::new(&variable("CARGO_MANIFEST_DIR")?).join("src/autopsy/scripts");
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let listed = std::fs::read_dir(&folder);
+    let shipped = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.ends_with(".py") && !name.starts_with("test_")
+    };
+    let mut files: Vec<PathBuf> = (listed
+        .map_err(|error| format!("{}: {error}", folder.display()))?)
+    .flatten()
+    .map(|entry| entry.path())
+    .filter(shipped)
+    .collect();
+    files.sort();
+    let mut table = "&[\n".to_owned();
+    for file in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let path = file.display().to_string();
+        table += &format!("    ({name:?}, include_str!({path:?})),\n");
+    }
+    let out = Path::new(&variable("OUT_DIR")?).join("scripts.rs");
+    std::fs::write(&out, table + "]\n").map_err(|error| format!("{}: {error}", out.display()))
 }
 
 /// cargo for the agent, with nothing of what the outer cargo, clippy or a coverage tool put into

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The doing half of the lab: what touches files, processes, networks and terminals.
 
+pub mod autopsy;
 pub mod build;
 pub mod cli;
 pub mod error;

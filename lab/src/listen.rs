@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The listening room's door: from what a boot left on the shelf to its findings. All of it is derived
-//! and can be made again from `console.log` and `events.jsonl`.
+//! and can be made again from `console.log`, `events.jsonl`, and what the dumps showed.
 
+use crate::autopsy;
 use crate::error::{Doing, Error, Result};
 use crate::store::file;
+use lab_core::autopsy::Autopsy;
 use lab_core::boot::{Said, read_records};
 use lab_core::console::{self, Options, Reader};
 use lab_core::finding::{FINDINGS_FORMAT, Finding};
 use lab_core::job::{BootJob, Job, Recording, Work};
-use lab_core::verdict::{RunName, RunRecord, beyond_console, run_record};
+use lab_core::verdict::{RunName, RunRecord, audit_findings, beyond_console, run_record};
 use lab_wire::{FromGuest, GuestJob};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -33,6 +35,12 @@ pub fn derive(out: &Path, job: &BootJob, recording: &Recording) -> Result<Findin
     let events = guest_events(out)?;
     let beyond = beyond_console(job, &recording.outcome, &events, &findings);
     findings.extend(beyond);
+    // A damaged file is derived as well, and `lab show` tells of it: the console's findings must not be lost with it.
+    let audits = autopsy::audits(out).ok().flatten();
+    let dump = file::read_json::<Autopsy>(&out.join(autopsy::AUTOPSY_JSON));
+    let dump = dump.ok().flatten();
+    let broken = audit_findings(audits.as_ref(), dump.as_ref(), &events, &findings);
+    findings.extend(broken);
     let latest = f64::INFINITY;
     findings.sort_by(|a, b| {
         a.time

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The gallery's door: sets and runs from the shelf as text.
 
+use crate::autopsy;
 use crate::error::{Error, Result};
 use crate::listen::{self, Findings};
 use crate::pipeline;
@@ -179,6 +180,9 @@ pub fn run_text(set: &Set, run: &str, json: bool) -> Result<String> {
     }
     for remark in &recording.remarks {
         text += &format!("  {}\n", harmless(remark));
+    }
+    for line in autopsy::lines(&folder) {
+        text += &format!("  dump: {line}\n");
     }
     for finding in &findings {
         text += &format!("\n{:?}: {}\n", finding.weight, harmless(&finding.title));

@@ -65,6 +65,8 @@ pub enum Class {
     Reboot,
     /// An oracle of the workload saw a wrong answer.
     WrongResult,
+    /// A rule of the dentry cache is broken in a dump of the guest's memory.
+    DcacheAudit,
     /// Something took far longer than it usually does, and came to its end.
     Slow,
     /// The guest went silent: no console, no agent.

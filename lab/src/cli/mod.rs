@@ -3,7 +3,9 @@
 //! through [`Ui`].
 
 pub mod apply;
+mod autopsy;
 mod doctor;
+mod dump;
 mod job;
 mod ls;
 pub mod profiles;
@@ -49,6 +51,8 @@ enum Command {
     Ls(ls::Args),
     Show(show::Args),
     Triage(triage::Args),
+    Autopsy(autopsy::Args),
+    Dump(dump::Args),
     Doctor(doctor::Args),
     Setup(setup::Args),
     Job(job::Args),
@@ -92,6 +96,8 @@ async fn dispatch(command: Command, ui: &Ui) -> Result<Exit> {
         Command::Score(args) => score::run(*args, ui, stop).await,
         Command::Job(args) => job::run(args, stop).await,
         Command::Apply(args) => apply(args, ui, stop).await,
+        Command::Autopsy(args) => autopsy::run(args, ui, stop).await,
+        Command::Dump(args) => dump::run(args, ui, stop).await,
         Command::Doctor(args) => doctor::run(args, ui, stop).await,
         Command::Setup(args) => setup::run(&args, ui),
         other => answer(other, ui, stop).await,
@@ -126,6 +132,8 @@ async fn answer(command: Command, ui: &Ui, stop: Stop) -> Result<Exit> {
         | Command::Score(_)
         | Command::Job(_)
         | Command::Apply(_)
+        | Command::Autopsy(_)
+        | Command::Dump(_)
         | Command::Doctor(_)
         | Command::Setup(_) => Err(Error::internal("this command has no plain answer")),
     });

@@ -166,7 +166,7 @@ async fn begin(
         Some(read(args, argument, None)?)
     };
     if args.setup {
-        setup::run(ui, args.yes, tree::wants_source(&choice))?;
+        setup::run(ui, args.yes, tree::wants_source(&choice), cache)?;
     }
     let tree = tree::obtain(&choice, ui, stop).await?;
     let series = match early {

@@ -22,6 +22,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit> {
         ui,
         args.yes,
         tree::wants_source(&settings.tree_choice(None)?),
+        &settings.cache_folder()?,
     )?;
     Ok(Exit::Good)
 }

@@ -5,7 +5,7 @@ use super::Progress;
 use crate::error::{Doing, Error, Result};
 use crate::stop::{Level, Stop};
 use crate::store::file;
-use crate::{build, evidence, listen, vm};
+use crate::{autopsy, build, evidence, listen, vm};
 use lab_core::job::{BootJob, BuildJob, JOB_FORMAT, Job, Work};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -90,7 +90,7 @@ async fn run_boot(
     stop: Stop,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<()> {
-    let mut recording = vm::run(job, out, stop, |now| {
+    let mut recording = vm::run(job, out, stop.clone(), |now| {
         progress(Progress {
             done: now.done,
             expected: now.expected,
@@ -105,6 +105,8 @@ async fn run_boot(
             "the kernel is not marked as needed by the dump: {error}"
         ));
     }
+    let remarks = autopsy::examine(job, out, &recording, stop).await?;
+    recording.remarks.extend(remarks);
     let findings = listen::derive(out, job, &recording)?;
     file::write_json(&out.join("findings.json"), &findings)?;
     // Last of all: a folder with a recording is a finished run.

@@ -4,6 +4,7 @@
 use super::machine::{cpus, memory_mib};
 use super::setup::{self, one_line};
 use super::tools::{TOOLS, version};
+use crate::autopsy::Python;
 use crate::error::Result;
 use crate::settings::Settings;
 use crate::stop::Stop;
@@ -50,6 +51,7 @@ pub enum State {
 pub async fn look(settings: &Settings, stop: Stop) -> Result<Vec<Row>> {
     let cache = settings.cache_folder()?;
     let mut rows = tools();
+    rows.push(drgn(&cache, stop.clone()).await);
     rows.push(accelerator(&cache, stop).await);
     rows.push(match build::sandbox_works() {
         Ok(words) => row("sandbox", State::Good, words, None),
@@ -128,6 +130,26 @@ async fn accelerator(cache: &Path, stop: Stop) -> Row {
             "KVM",
             State::Missing,
             error.to_string(),
+            error.hint_text().map(str::to_owned),
+        ),
+    }
+}
+
+async fn drgn(cache: &Path, stop: Stop) -> Row {
+    match Python::find(cache, stop).await {
+        Ok(python) => {
+            let (drgn, version, program) = (python.drgn, python.version, python.program.display());
+            row(
+                "drgn",
+                State::Good,
+                format!("{drgn} on Python {version} in {program}"),
+                None,
+            )
+        }
+        Err(error) => row(
+            "drgn",
+            State::Less,
+            format!("dumps are kept but not read: {error}"),
             error.hint_text().map(str::to_owned),
         ),
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Installs what is missing on the host, after saying what and asking.
 
+use super::drgn;
 use super::tools::{TOOLS, Tool, version};
 use crate::error::{Doing, Error, Result};
 use crate::ui::Ui;
@@ -96,31 +97,55 @@ fn make_plan(missing: &[&Tool], source: bool, manager: Option<usize>) -> Result<
     }))
 }
 
-/// Installs what is missing: says what, asks unless `yes`, and uses sudo where this is not root.
+/// Installs what is missing: says what, asks unless `yes`, and uses sudo where this is not root. drgn comes last, into
+/// the cache; without it the lab goes on.
 ///
 /// # Errors
 /// When it may not install: the hint is the one command to run.
-pub fn run(ui: &Ui, yes: bool, want_source: bool) -> Result<()> {
-    let Some(plan) = plan(want_source)? else {
+pub fn run(ui: &Ui, yes: bool, want_source: bool, cache: &Path) -> Result<()> {
+    let plan = plan(want_source)?;
+    let drgn = drgn::wanted(cache);
+    if plan.is_none() && !drgn {
         ui.say("setup: everything is there");
         return Ok(());
-    };
+    }
     let root = nix::unistd::geteuid().is_root();
-    let one_line = one_line(&plan, root);
-    if !plan.missing.is_empty() {
-        ui.say(&format!("setup: missing: {}", plan.missing.join(", ")));
+    let one_line = plan.as_ref().map(|plan| one_line(plan, root));
+    tell(ui, plan.as_ref(), one_line.as_deref());
+    if drgn {
+        ui.say(&format!("setup: {}", drgn::plan(cache)));
     }
-    ui.say(&format!("setup: {one_line}"));
-    let may = root || version("sudo", "--version").is_some();
-    if !may || !(yes || ui.ask("Run this now?")) {
-        return Err(
-            Error::rig("something is missing on this host").hint(format!("run: {one_line}"))
-        );
+    let may = plan.is_none() || root || version("sudo", "--version").is_some();
+    let agreed = may && (yes || ui.ask("Do this now?"));
+    match (agreed, &plan, one_line) {
+        (true, Some(plan), Some(line)) => {
+            for command in &plan.commands {
+                install(command, root).map_err(|e| e.hint(format!("run: {line}")))?;
+            }
+            verify()?;
+        }
+        (false, Some(_), Some(line)) => {
+            return Err(
+                Error::rig("something is missing on this host").hint(format!("run: {line}"))
+            );
+        }
+        (false, _, _) => ui.say("setup: without drgn dumps are kept but not read"),
+        (true, _, _) => {}
     }
-    for command in &plan.commands {
-        install(command, root).map_err(|e| e.hint(format!("run: {one_line}")))?;
+    if agreed && drgn {
+        drgn::ensure(ui, cache);
     }
-    verify()
+    Ok(())
+}
+
+fn tell(ui: &Ui, plan: Option<&Plan>, one_line: Option<&str>) {
+    let missing = plan.map_or(&[][..], |plan| &plan.missing);
+    if !missing.is_empty() {
+        ui.say(&format!("setup: missing: {}", missing.join(", ")));
+    }
+    if let Some(line) = one_line {
+        ui.say(&format!("setup: {line}"));
+    }
 }
 
 /// A package manager that says it succeeded may still not have brought a tool.

@@ -26,6 +26,8 @@ pub enum Probe {
     Program(&'static str, &'static str),
     /// Any of these files.
     File(&'static [&'static str]),
+    /// A module that python3 can import.
+    Python(&'static str),
 }
 
 /// All of them, in the order in which a run needs them.
@@ -132,6 +134,16 @@ pub const TOOLS: &[Tool] = &[
         Probe::Program("mkfs.ext4", "-V"),
         ["e2fsprogs", "e2fsprogs", "e2fsprogs"],
     ),
+    Tool {
+        optional: true,
+        ..tool(
+            "python3-venv",
+            "makes the Python environment that reads dumps",
+            // Debian's python3 has venv, but not what venv brings pip from.
+            Probe::Python("ensurepip"),
+            ["python3-venv", "python3", "python"],
+        )
+    },
 ];
 
 const fn tool(
@@ -158,8 +170,21 @@ impl Tool {
                 .iter()
                 .find(|p| Path::new(p).exists())
                 .map(|p| (*p).to_owned()),
+            Probe::Python(module) => python(module),
         }
     }
+}
+
+/// python3's version, if it has the module.
+fn python(module: &str) -> Option<String> {
+    let status = Command::new("python3")
+        .args(["-I", "-c", &format!("import {module}")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    let there = status.is_ok_and(|status| status.success());
+    there.then(|| version("python3", "--version")).flatten()
 }
 
 /// First line that a program prints about its version. `None` if it cannot be started. Folders of

@@ -71,8 +71,8 @@ pub fn attempt(bug: &Bug, record: &RunRecord) -> Attempt {
     let right = |f: &crate::verdict::Sighting| {
         wanted(f.class)
             && (bug.function.is_empty()
-                // An oracle sees an answer, not a function.
-                || f.class == Class::WrongResult
+                // An oracle sees an answer, an audit a state: neither sees a function.
+                || matches!(f.class, Class::WrongResult | Class::DcacheAudit)
                 || f.function
                     .as_ref()
                     .is_some_and(|f| bug.function.contains(f)))

@@ -2,10 +2,12 @@
 //! From the ledger to a verdict: what the series brings, what the base has too, and how sure that is.
 
 mod assemble;
+mod audit;
 mod plan;
 mod record;
 mod warnings;
 pub use assemble::{RunName, beyond_console, run_record};
+pub use audit::audit_findings;
 pub use plan::{Need, need};
 pub use record::*;
 pub use warnings::{NewWarning, new_warnings};
