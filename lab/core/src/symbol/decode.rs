@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An excerpt of a console with the source behind its stacks.
+
+use super::source::Source;
+use super::spot::{Kind, Spot, spots};
+use super::vmlinux::{Frame, Resolved, Resolver};
+use crate::console::printable;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A line of console, and what the places in it stand for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded {
+    /// The line.
+    pub line: String,
+    /// Its places that the kernel knows, in order.
+    pub places: Vec<(Spot, Resolved)>,
+}
+
+impl Decoded {
+    /// Frames of the stack that this line tells for certain, innermost first.
+    pub fn frames(&self) -> impl Iterator<Item = &Frame> {
+        self.places
+            .iter()
+            .filter(|(spot, _)| spot.kind != Kind::Guess)
+            .flat_map(|(_, resolved)| &resolved.frames)
+    }
+}
+
+/// Files of the tree by their paths in it.
+pub type Sources = BTreeMap<String, Source>;
+
+/// A line of a decoded excerpt. All of them are fit for a terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Out {
+    /// A line that the console has, with file and line behind each place.
+    Console(String),
+    /// A line that was added: an inlined frame, or a line of source.
+    Added(String),
+}
+
+/// Resolves all places in the lines of one report.
+pub fn decode(lines: &[String], kernel: &Resolver<'_>) -> Vec<Decoded> {
+    let all: Vec<Vec<Spot>> = lines.iter().map(|line| spots(line)).collect();
+    // A trap leaves the address of its instruction on the stack, where the unwinder meets it again.
+    let pointers: BTreeSet<(String, u64)> = (all.iter().flatten())
+        .filter(|spot| spot.kind == Kind::Pointer)
+        .map(|spot| (spot.symbol.clone(), spot.offset))
+        .collect();
+    let resolved = |spot: Spot| {
+        let exact = pointers.contains(&(spot.symbol.clone(), spot.offset));
+        let resolved = kernel.resolve(&spot, exact)?;
+        Some((spot, resolved))
+    };
+    lines
+        .iter()
+        .zip(all)
+        .map(|(line, spots)| Decoded {
+            line: line.clone(),
+            places: spots.into_iter().filter_map(resolved).collect(),
+        })
+        .collect()
+}
+
+/// The excerpt as text: file and line behind each place, inlined frames above it, and the source below it, each line of
+/// source once.
+pub fn render(decoded: &[Decoded], sources: &Sources) -> Vec<Out> {
+    let mut page = Page {
+        sources,
+        shown: BTreeSet::new(),
+        out: Vec::new(),
+    };
+    decoded.iter().for_each(|line| page.line(line));
+    page.out
+}
+
+struct Page<'a> {
+    sources: &'a Sources,
+    /// Lines of source that are on the page.
+    shown: BTreeSet<(&'a str, u32)>,
+    out: Vec<Out>,
+}
+
+impl<'a> Page<'a> {
+    fn line(&mut self, decoded: &'a Decoded) {
+        let mut text = String::new();
+        let mut done = 0;
+        let mut below = Vec::new();
+        for (spot, resolved) in &decoded.places {
+            let column = decoded.line[..spot.at.start].chars().count();
+            let Some((outer, inlined)) = resolved.frames.split_last() else {
+                continue;
+            };
+            for frame in inlined {
+                let words = format!(
+                    "{:column$}{}{} [inline]{}",
+                    "",
+                    printable(frame.function.as_bytes()),
+                    location(frame),
+                    self.mark(frame)
+                );
+                self.out.push(Out::Added(words));
+                if spot.kind != Kind::Guess {
+                    let source = self.source(frame, column);
+                    self.out.extend(source);
+                }
+            }
+            text += &decoded.line[done..spot.at.end];
+            text += &location(outer);
+            text += &self.mark(outer);
+            done = spot.at.end;
+            if spot.kind != Kind::Guess {
+                below.extend(self.source(outer, column));
+            }
+        }
+        text += &decoded.line[done..];
+        self.out.push(Out::Console(text));
+        self.out.extend(below);
+    }
+
+    fn mark(&self, frame: &Frame) -> String {
+        place(frame)
+            .and_then(|(file, line)| self.sources.get(file)?.mark(line))
+            .map_or(String::new(), |mark| format!(" «{}»", mark.text()))
+    }
+
+    fn source(&mut self, frame: &'a Frame, column: usize) -> Option<Out> {
+        let (file, line) = place(frame)?;
+        let text = self.sources.get(file)?.line(line)?;
+        self.shown.insert((file, line)).then(|| {
+            let text = printable(text.as_bytes());
+            Out::Added(format!("{:column$}    {line}: {text}", ""))
+        })
+    }
+}
+
+fn place(frame: &Frame) -> Option<(&str, u32)> {
+    Some((frame.file.as_deref()?, frame.line?))
+}
+
+/// ` (fs/dcache.c:2463)`; `?` for a line that the compiler did not tell, as binutils write it.
+fn location(frame: &Frame) -> String {
+    frame.file.as_ref().map_or(String::new(), |file| {
+        let file = printable(file.as_bytes());
+        let line = frame.line.map_or("?".to_owned(), |line| line.to_string());
+        format!(" ({file}:{line})")
+    })
+}
