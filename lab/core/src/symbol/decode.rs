@@ -86,35 +86,51 @@ impl<'a> Page<'a> {
         let mut done = 0;
         let mut below = Vec::new();
         for (spot, resolved) in &decoded.places {
-            let column = decoded.line[..spot.at.start].chars().count();
+            text += &decoded.line[done..spot.at.end];
+            done = spot.at.end;
             let Some((outer, inlined)) = resolved.frames.split_last() else {
                 continue;
             };
+            let Some(column) = column(&decoded.line, spot) else {
+                // A place within a sentence (where a lock was taken): all on its line, as the kernel's script has it.
+                text += &self.sentence(&resolved.frames);
+                continue;
+            };
+            let certain = spot.kind != Kind::Guess;
             for frame in inlined {
                 let words = format!(
                     "{:column$}{}{} [inline]{}",
                     "",
                     printable(frame.function.as_bytes()),
-                    location(frame),
+                    parenthesis(frame),
                     self.mark(frame)
                 );
                 self.out.push(Out::Added(words));
-                if spot.kind != Kind::Guess {
+                if certain {
                     let source = self.source(frame, column);
                     self.out.extend(source);
                 }
             }
-            text += &decoded.line[done..spot.at.end];
-            text += &location(outer);
+            text += &parenthesis(outer);
             text += &self.mark(outer);
-            done = spot.at.end;
-            if spot.kind != Kind::Guess {
+            if certain {
                 below.extend(self.source(outer, column));
             }
         }
         text += &decoded.line[done..];
         self.out.push(Out::Console(text));
         self.out.extend(below);
+    }
+
+    fn sentence(&self, frames: &[Frame]) -> String {
+        let places: Vec<String> = frames.iter().filter_map(location).collect();
+        let mut text = String::new();
+        if !places.is_empty() {
+            text += &format!(" ({})", places.join(" "));
+        }
+        let marks: BTreeSet<String> = frames.iter().map(|frame| self.mark(frame)).collect();
+        text.extend(marks);
+        text
     }
 
     fn mark(&self, frame: &Frame) -> String {
@@ -137,11 +153,25 @@ fn place(frame: &Frame) -> Option<(&str, u32)> {
     Some((frame.file.as_deref()?, frame.line?))
 }
 
-/// ` (fs/dcache.c:2463)`; `?` for a line that the compiler did not tell, as binutils write it.
-fn location(frame: &Frame) -> String {
-    frame.file.as_ref().map_or(String::new(), |file| {
-        let file = printable(file.as_bytes());
-        let line = frame.line.map_or("?".to_owned(), |line| line.to_string());
-        format!(" ({file}:{line})")
-    })
+/// Where a frame's symbol begins, characters, in a line that is a frame and nothing else; none for a sentence that
+/// names a place.
+fn column(line: &str, spot: &Spot) -> Option<usize> {
+    /// Time, caller, code segment and address take less.
+    const WIDEST: usize = 72;
+    let before = &line[..spot.at.start];
+    let words = before.rsplit(']').next().unwrap_or(before).trim();
+    let frame = matches!(words, "" | "?" | "(" | "? (") || words.starts_with("RIP: ");
+    let column = before.chars().count();
+    (frame && column <= WIDEST).then_some(column)
+}
+
+/// `fs/dcache.c:2463`; `?` for a line that the compiler did not tell, as binutils write it.
+fn location(frame: &Frame) -> Option<String> {
+    let file = printable(frame.file.as_ref()?.as_bytes());
+    let line = frame.line.map_or("?".to_owned(), |line| line.to_string());
+    Some(format!("{file}:{line}"))
+}
+
+fn parenthesis(frame: &Frame) -> String {
+    location(frame).map_or(String::new(), |place| format!(" ({place})"))
 }
