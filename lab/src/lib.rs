@@ -21,6 +21,8 @@ pub mod score;
 pub mod settings;
 pub mod stop;
 pub mod store;
+pub mod symbols;
 pub mod tree;
+pub mod triage;
 pub mod ui;
 pub mod vm;

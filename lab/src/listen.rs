@@ -80,7 +80,10 @@ pub fn read_console(path: &Path) -> Result<Vec<Finding>> {
 }
 
 /// What the guest's agent said, in order.
-fn guest_events(out: &Path) -> Result<Vec<FromGuest>> {
+///
+/// # Errors
+/// When the events cannot be read; a missing file is an agent that never spoke.
+pub fn guest_events(out: &Path) -> Result<Vec<FromGuest>> {
     let path = out.join("events.jsonl");
     let text = match std::fs::read(&path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::listen::{self, Findings};
 use crate::pipeline;
 use crate::store::{Set, file};
+use crate::symbols;
 use crate::ui::{duration, harmless};
 use lab_core::job::{Job, Recording, Work};
 use lab_core::measure;
@@ -74,12 +75,7 @@ fn proof(set: &Set, run: &str, signature: &str) -> Result<Option<Proof>> {
     let Some(finding) = findings.findings.iter().find(|f| f.signature == signature) else {
         return Ok(None);
     };
-    // A finding of the agent has no place in the console.
-    let lines = if finding.end > 0 {
-        listen::excerpt(&folder, finding, PROOF_LINES)?
-    } else {
-        Vec::new()
-    };
+    let lines = symbols::excerpt(&folder, finding, PROOF_LINES)?;
     let console = folder.join("console.log").display().to_string();
     Ok(Some(Proof {
         signature: signature.to_owned(),
@@ -186,10 +182,8 @@ pub fn run_text(set: &Set, run: &str, json: bool) -> Result<String> {
     }
     for finding in &findings {
         text += &format!("\n{:?}: {}\n", finding.weight, harmless(&finding.title));
-        if finding.end > 0 {
-            for line in listen::excerpt(&folder, finding, RUN_LINES)? {
-                text += &format!("  | {line}\n");
-            }
+        for line in symbols::excerpt(&folder, finding, RUN_LINES)? {
+            text += &format!("  | {line}\n");
         }
     }
     text += &format!("\neverything is in {}\n", folder.display());

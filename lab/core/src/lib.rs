@@ -17,6 +17,7 @@ pub mod score;
 pub mod series;
 pub mod settings;
 pub mod stats;
+pub mod symbol;
 pub mod text;
 pub mod verdict;
 mod yaml;

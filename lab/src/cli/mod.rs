@@ -98,6 +98,7 @@ async fn dispatch(command: Command, ui: &Ui) -> Result<Exit> {
         Command::Apply(args) => apply(args, ui, stop).await,
         Command::Autopsy(args) => autopsy::run(args, ui, stop).await,
         Command::Dump(args) => dump::run(args, ui, stop).await,
+        Command::Triage(args) => triage(args, ui, stop).await,
         Command::Doctor(args) => doctor::run(args, ui, stop).await,
         Command::Setup(args) => setup::run(&args, ui),
         other => answer(other, ui, stop).await,
@@ -118,6 +119,17 @@ async fn apply(args: apply::Args, ui: &Ui, mut stop: Stop) -> Result<Exit> {
     Ok(said.exit)
 }
 
+async fn triage(args: triage::Args, ui: &Ui, mut stop: Stop) -> Result<Exit> {
+    let work = tokio::task::spawn_blocking(move || triage::run(&args));
+    let said = tokio::select! {
+        said = work => said.map_err(|e| Error::internal(e.to_string()))??,
+        // Each file of a set is written whole or not at all: whatever this leaves, another triage goes on from.
+        () = stop.reached(stop::Level::Orderly) => return Err(Error::interrupted()),
+    };
+    ui.out(&said.text);
+    Ok(said.exit)
+}
+
 /// Commands whose answer is a text.
 async fn answer(command: Command, ui: &Ui, stop: Stop) -> Result<Exit> {
     // These read and compute for a while without waiting: they must not hold up the signal handler.
@@ -125,7 +137,6 @@ async fn answer(command: Command, ui: &Ui, stop: Stop) -> Result<Exit> {
         Command::Series(args) => series::run(&args),
         Command::Profiles(args) => profiles::run(&args, Path::new(FOLDER)),
         Command::Scenarios(args) => Ok(scenarios::run(&args)),
-        Command::Triage(args) => triage::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Run(_)
@@ -134,6 +145,7 @@ async fn answer(command: Command, ui: &Ui, stop: Stop) -> Result<Exit> {
         | Command::Apply(_)
         | Command::Autopsy(_)
         | Command::Dump(_)
+        | Command::Triage(_)
         | Command::Doctor(_)
         | Command::Setup(_) => Err(Error::internal("this command has no plain answer")),
     });

@@ -135,7 +135,8 @@ pub(super) async fn run(args: Args, ui: &Ui, stop: Stop) -> Result<Exit> {
     Ok(exit(&verdict))
 }
 
-fn exit(verdict: &Verdict) -> Exit {
+/// The exit code that a verdict stands for.
+pub(super) fn exit(verdict: &Verdict) -> Exit {
     match verdict.overall {
         Overall::Regression => Exit::Regression,
         Overall::NoRegression => Exit::Good,

@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `lab triage --console FILE…`: what a console shows, also one that the lab never made.
+//! `lab triage --console FILE…`: what a console shows, also one that the lab never made. `lab triage SET`: a stored set
+//! read again.
 
 use crate::error::{Doing, Error, Result};
+use crate::exit::Exit;
+use crate::settings::Settings;
+use crate::store::Set;
+use crate::symbols::{self, Mapped};
+use crate::{report, triage};
 use lab_core::console::{self, Heard, Options, Reader};
 use lab_core::finding::{Finding, Weight};
+use lab_core::symbol::{Frame, Resolver, Vmlinux};
+use lab_core::text::harmless_json;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -12,23 +20,46 @@ use std::path::{Path, PathBuf};
 
 /// How many lines of a report are shown.
 const EXCERPT_LINES: usize = 24;
+/// How many of them are looked at for frames.
+const DECODED_LINES: usize = 400;
 /// How many bytes of a report are read to show them.
 const EXCERPT_BYTES: u64 = 64 * 1024;
 /// How much of a file is held at once.
 const CHUNK: usize = 256 * 1024;
 
-/// Read kernel consoles and name the trouble in them
+/// Read kernel consoles, or a stored set again, and name the trouble in them
 ///
 /// Each report of the kernel (oops, warning, lock report, hang, stall, …) is shown with the function that matters and where
 /// in the file it stands.
+///
+/// With SET, the findings, the ledger and the verdict of a result set are derived again from its raw record; nothing is
+/// built or booted. It says what changed, and exits as `lab run` did.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// A result set to derive again: its name, a unique beginning of it, or its folder
+    #[arg(required_unless_present = "console", conflicts_with = "console")]
+    pub set: Option<String>,
     /// Console logs, from any kernel
-    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    #[arg(long, num_args = 1.., value_name = "FILE")]
     pub console: Vec<PathBuf>,
-    /// One line of JSON for each file
+    /// The vmlinux of the kernel that printed the consoles: frames are told by file and line
+    #[arg(long, requires = "console", value_name = "FILE")]
+    pub vmlinux: Option<PathBuf>,
+    /// Folder of results
+    #[arg(long, value_name = "DIR", conflicts_with = "console")]
+    pub results: Option<PathBuf>,
+    /// One line of JSON for each file; with SET, what changed and the verdict
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is to be printed, and how the process ends.
+#[derive(Debug)]
+pub struct Said {
+    /// The text.
+    pub text: String,
+    /// The exit code: for a set, its verdict's.
+    pub exit: Exit,
 }
 
 /// One line of `--json`.
@@ -50,6 +81,8 @@ struct Entry<'a> {
     after_first: bool,
     start: u64,
     end: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frames: Option<Vec<Frame>>,
 }
 
 /// Where a finding stands in its file, for people.
@@ -59,22 +92,112 @@ struct Place {
     lines: Vec<String>,
 }
 
-/// Reads the files and gives the text to print. Files are read in pieces; a gigabyte takes no memory.
-pub fn run(args: &Args) -> Result<String> {
+/// Does what is asked and gives the text to print.
+pub fn run(args: &Args) -> Result<Said> {
+    match &args.set {
+        Some(name) => stored(args, name),
+        None => Ok(Said {
+            text: consoles(args)?,
+            exit: Exit::Good,
+        }),
+    }
+}
+
+/// A set read again.
+fn stored(args: &Args, name: &str) -> Result<Said> {
+    let results = Settings::load()?.results_folder(args.results.as_deref())?;
+    let set = Set::resume(&results, name)?;
+    let done = triage::triage(&set)?;
+    let verdict = done.verdict.as_ref();
+    let exit = verdict.map_or(Exit::CannotTell, |v| super::run::exit(v));
+    let text = match (args.json, verdict) {
+        (true, _) => report::json(&done)?,
+        (false, Some(verdict)) => {
+            format!(
+                "{}\n{}",
+                triage::text(&done),
+                report::verdict(&set, verdict)?
+            )
+        }
+        (false, None) => format!(
+            "{}\nno verdict yet: `lab run --resume {}` goes on\n",
+            triage::text(&done),
+            done.set
+        ),
+    };
+    Ok(Said { text, exit })
+}
+
+/// Files are read in pieces; a gigabyte takes no memory.
+fn consoles(args: &Args) -> Result<String> {
+    let mapped = args.vmlinux.as_deref().map(Mapped::open).transpose();
+    let mapped = mapped.map_err(|error| Error::usage(error.to_string()))?;
+    let vmlinux = mapped.as_ref().map(Mapped::vmlinux).transpose()?;
+    let resolver = vmlinux.as_ref().map(Vmlinux::resolver);
     let mut out = String::new();
     for path in &args.console {
         let reading = || format!("read the console {}", path.display());
         let (mut file, findings) = hear(path)
             .map_err(|error| Error::usage(error.to_string()).hint("give the path of a console log"))
             .doing(reading)?;
+        if let Some(vmlinux) = &vmlinux {
+            symbols::same_kernel(vmlinux, &head(&mut file).doing(reading)?).doing(reading)?;
+        }
         if args.json {
-            out.push_str(&json(path, &findings)?);
+            let frames = frames(&mut file, &findings, resolver.as_ref()).doing(reading)?;
+            out.push_str(&json(path, &findings, frames)?);
         } else {
-            let places = places(&mut file, &findings).doing(reading)?;
+            let mut places = places(&mut file, &findings).doing(reading)?;
+            if let Some(resolver) = &resolver {
+                places.iter_mut().for_each(|place| place.decode(resolver));
+            }
             text(&mut out, path, &findings, &places);
         }
     }
     Ok(out)
+}
+
+/// The beginning of a file, where a kernel tells its version.
+fn head(file: &mut File) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(CHUNK as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// The frames of each finding, innermost first, without those that an earlier call may have left; nothing without a
+/// vmlinux.
+fn frames(
+    file: &mut File,
+    findings: &[Finding],
+    resolver: Option<&Resolver<'_>>,
+) -> std::io::Result<Vec<Option<Vec<Frame>>>> {
+    let Some(resolver) = resolver else {
+        return Ok(vec![None; findings.len()]);
+    };
+    let mut all = Vec::new();
+    for finding in findings {
+        let lines = excerpt(file, finding, DECODED_LINES)?;
+        let (decoded, _) = symbols::decode_lines(&lines, resolver);
+        let frames = decoded.iter().flat_map(|line| line.frames().cloned());
+        all.push(Some(frames.collect()));
+    }
+    Ok(all)
+}
+
+impl Place {
+    /// Puts file and line behind each frame, and says which functions are not the vmlinux's.
+    fn decode(&mut self, resolver: &Resolver<'_>) {
+        let (decoded, lines) = symbols::decode_lines(&self.lines, resolver);
+        self.lines = lines;
+        let strange = symbols::misfits(decoded.iter());
+        if !strange.is_empty() {
+            self.lines.push(format!(
+                "of other sizes in this vmlinux, is it this kernel's? {}",
+                strange.join(", ")
+            ));
+        }
+    }
 }
 
 /// All findings of a file, and the file to show them from. What cannot be read twice (a pipe, as the shell's `<(zcat LOG)`)
@@ -123,17 +246,18 @@ fn read_some(file: &mut File, chunk: &mut [u8]) -> std::io::Result<usize> {
     }
 }
 
-fn json(path: &Path, findings: &[Finding]) -> Result<String> {
+fn json(path: &Path, findings: &[Finding], frames: Vec<Option<Vec<Frame>>>) -> Result<String> {
+    let entries = findings.iter().zip(frames);
     let record = Record {
         file: path.display().to_string(),
-        findings: findings.iter().map(entry).collect(),
+        findings: entries.map(|(f, frames)| entry(f, frames)).collect(),
     };
     let line =
         serde_json::to_string(&record).map_err(|error| Error::internal(error.to_string()))?;
-    Ok(line + "\n")
+    Ok(harmless_json(&line) + "\n")
 }
 
-fn entry(finding: &Finding) -> Entry<'_> {
+fn entry(finding: &Finding, frames: Option<Vec<Frame>>) -> Entry<'_> {
     Entry {
         class: finding.class.name(),
         title: &finding.title,
@@ -145,6 +269,7 @@ fn entry(finding: &Finding) -> Entry<'_> {
         after_first: finding.after_first,
         start: finding.start,
         end: finding.end,
+        frames,
     }
 }
 
@@ -164,7 +289,7 @@ fn places(file: &mut File, findings: &[Finding]) -> std::io::Result<Vec<Place>> 
             Ok(Place {
                 first_line: line_of(finding.start),
                 last_line: line_of(finding.end.saturating_sub(1)),
-                lines: excerpt(file, finding)?,
+                lines: excerpt(file, finding, EXCERPT_LINES)?,
             })
         })
         .collect()
@@ -200,7 +325,7 @@ fn newlines(bytes: &[u8]) -> u64 {
 }
 
 /// A report's first lines, made harmless; only they are read.
-fn excerpt(file: &mut File, finding: &Finding) -> std::io::Result<Vec<String>> {
+fn excerpt(file: &mut File, finding: &Finding, most: usize) -> std::io::Result<Vec<String>> {
     file.seek(SeekFrom::Start(finding.start))?;
     let mut bytes = Vec::new();
     let wanted = finding.end.saturating_sub(finding.start);
@@ -211,7 +336,7 @@ fn excerpt(file: &mut File, finding: &Finding) -> std::io::Result<Vec<String>> {
         end: bytes.len() as u64,
         ..finding.clone()
     };
-    Ok(console::excerpt(&bytes, &here, EXCERPT_LINES))
+    Ok(console::excerpt(&bytes, &here, most))
 }
 
 fn text(out: &mut String, path: &Path, findings: &[Finding], places: &[Place]) {
@@ -255,102 +380,4 @@ fn remarks(finding: &Finding) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LOG: &str = "[    1.000000] Linux version 6.12.0\n\
-        [    5.000000][   T42] BUG: sleeping function called from invalid context at fs/dcache.c:100\n\
-        [    5.000001][   T42] Call Trace:\n\
-        [    5.000002][   T42]  __might_resched+0x1/0x2\n\
-        [    5.000003][   T42]  __d_add\u{1b}[2J+0x1/0x2\n\
-        [    5.000004][   T42]  d_splice_alias+0x1/0x2\n";
-
-    fn check(log: &[u8], json: bool) -> String {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(log).unwrap();
-        let args = Args {
-            console: vec![file.path().to_owned()],
-            json,
-        };
-        run(&args)
-            .unwrap()
-            .replace(&file.path().display().to_string(), "FILE")
-    }
-
-    #[test]
-    fn people_see_title_place_and_harmless_lines() {
-        let shown = check(LOG.as_bytes(), false);
-        assert!(!shown.contains('\u{1b}'), "{shown}");
-        for wanted in [
-            "FILE: 1 finding\n",
-            "  BUG: sleeping function called from invalid context in d_splice_alias\n",
-            "    function  d_splice_alias\n",
-            "    lines     2 to 6\n",
-            "__d_add\\u{1b}[2J+0x1/0x2\n",
-        ] {
-            assert!(shown.contains(wanted), "{wanted:?} in {shown}");
-        }
-    }
-
-    #[test]
-    fn a_pipe_is_read_as_a_file_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pipe");
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let there = path.clone();
-        let writer = std::thread::spawn(move || std::fs::write(there, LOG).unwrap());
-        let args = Args {
-            console: vec![path.clone()],
-            json: false,
-        };
-        let shown = run(&args).unwrap();
-        writer.join().unwrap();
-        let shown = shown.replace(&path.display().to_string(), "FILE");
-        assert_eq!(shown, check(LOG.as_bytes(), false));
-    }
-
-    #[test]
-    fn machines_get_one_line() {
-        let line = check(LOG.as_bytes(), true);
-        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let finding = &value["findings"][0];
-        assert_eq!(
-            (line.matches('\n').count(), &value["file"]),
-            (1, &"FILE".into())
-        );
-        assert_eq!(finding["class"], "atomic-sleep");
-        assert_eq!(finding["function"], "d_splice_alias");
-        assert_eq!(finding["start"], LOG.find('\n').unwrap() + 1);
-        assert_eq!(finding["end"], LOG.len());
-        assert_eq!(check(b"", true), "{\"file\":\"FILE\",\"findings\":[]}\n");
-    }
-
-    #[test]
-    fn a_file_that_is_not_there_is_named() {
-        let args = Args {
-            console: vec!["no/such/console.log".into()],
-            json: false,
-        };
-        let error = run(&args).unwrap_err();
-        assert_eq!(error.exit(), crate::exit::Exit::Usage);
-        assert!(
-            error
-                .to_string()
-                .contains("failed to read the console no/such/console.log")
-        );
-    }
-
-    #[test]
-    fn lines_are_counted_across_pieces() {
-        let mut log = vec![b'\n'; CHUNK + 10];
-        log.extend_from_slice(
-            b"Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000300\n",
-        );
-        let shown = check(&log, false);
-        let line = CHUNK + 11;
-        assert!(
-            shown.contains(&format!("lines     {line} to {line}")),
-            "{shown}"
-        );
-    }
-}
+mod tests;

@@ -2,24 +2,14 @@
 //! One profile from its first build to its part of the verdict.
 
 use super::Corridor;
+use super::judge::{Counted, Evidence, refs};
 use super::kernels::said;
 use crate::build;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use lab_core::job::{BuildOutcome, BuildReport};
-use lab_core::outcome::BootOutcome;
 use lab_core::profile::Profile;
-use lab_core::verdict::{Call, Need, ProfileVerdict, RunRecord, Trouble, judge, need, suspicions};
-
-/// What was gathered of one profile.
-pub(super) struct Evidence {
-    /// Boots of the base, remembered ones among them.
-    pub(super) base: Vec<RunRecord>,
-    /// Boots of the whole series.
-    pub(super) tip: Vec<RunRecord>,
-    /// What kept the lab from telling.
-    pub(super) trouble: Vec<Trouble>,
-}
+use lab_core::verdict::{Call, Need, ProfileVerdict, RunRecord, Trouble, need};
 
 impl Corridor<'_> {
     /// Walks one profile. Only a stop is an error; rig trouble stands in what is returned.
@@ -39,18 +29,21 @@ impl Corridor<'_> {
             }
             Err(error) => evidence.trouble.push(trouble_of(error)?),
         }
-        let mut verdict = self.judged(profile, &evidence);
-        if let Err(error) = self
-            .name_first_bad(profile, &evidence, &mut verdict.findings)
-            .await
-        {
-            verdict.trouble.push(trouble_of(error)?);
+        let confidence = self.manifest().options.confidence;
+        let mut findings = evidence.judged(confidence);
+        let named = self.name_first_bad(profile, &evidence, &mut findings).await;
+        if let Err(error) = named {
+            evidence.trouble.push(trouble_of(error)?);
         }
-        match self.warnings(profile).await {
-            Ok(warnings) => verdict.warnings = warnings,
-            Err(error) => verdict.trouble.push(trouble_of(error)?),
-        }
-        Ok(verdict)
+        let warnings = match self.warnings(profile).await {
+            Ok(warnings) => warnings,
+            Err(error) => {
+                evidence.trouble.push(trouble_of(error)?);
+                Vec::new()
+            }
+        };
+        Counted::of(&evidence).keep(self.set, &profile.name)?;
+        Ok(evidence.verdict(&profile.name, findings, warnings))
     }
 
     async fn gather(&self, profile: &Profile, evidence: &mut Evidence) -> Result<()> {
@@ -195,23 +188,6 @@ impl Corridor<'_> {
         }
     }
 
-    fn judged(&self, profile: &Profile, evidence: &Evidence) -> ProfileVerdict {
-        let (tip, base) = (refs(&evidence.tip), refs(&evidence.base));
-        let mut trouble = evidence.trouble.clone();
-        trouble.extend(rig_trouble(&tip));
-        trouble.extend(rig_trouble(&base));
-        trouble.extend(not_run(&tip));
-        ProfileVerdict {
-            profile: profile.name.clone(),
-            findings: judge(&tip, &base, self.manifest().options.confidence),
-            suspicions: suspicions(&tip),
-            series_seconds: workload_seconds(&tip),
-            base_seconds: workload_seconds(&base),
-            trouble,
-            warnings: Vec::new(),
-        }
-    }
-
     /// Walks the series for each regression that came first in some boot.
     async fn name_first_bad(
         &self,
@@ -226,43 +202,6 @@ impl Corridor<'_> {
         }
         Ok(())
     }
-}
-
-fn refs(runs: &[RunRecord]) -> Vec<&RunRecord> {
-    runs.iter().collect()
-}
-
-fn workload_seconds(runs: &[&RunRecord]) -> f64 {
-    runs.iter()
-        .flat_map(|run| &run.scenarios)
-        .map(|s| s.seconds)
-        .sum()
-}
-
-/// Runs that the rig spoilt make the verdict a poorer one; they are said, not swept up.
-fn rig_trouble(runs: &[&RunRecord]) -> Vec<Trouble> {
-    runs.iter()
-        .filter(|run| !run.counts())
-        .map(|run| Trouble::Rig {
-            reason: format!("run {}: {}", run.id, run.outcome),
-        })
-        .collect()
-}
-
-/// Scenarios that were skipped or failed, but for those that a run ended by its first finding did not come to.
-fn not_run(runs: &[&RunRecord]) -> Vec<Trouble> {
-    let mut said: Vec<String> = runs
-        .iter()
-        .filter(|run| run.outcome != BootOutcome::StoppedAtHit)
-        .flat_map(|run| &run.scenarios)
-        .filter(|s| s.ended.starts_with("skipped") || s.ended.starts_with("failed"))
-        .map(|s| format!("{}: {}", s.name, s.ended))
-        .collect();
-    said.sort();
-    said.dedup();
-    said.into_iter()
-        .map(|reason| Trouble::NotRun { reason })
-        .collect()
 }
 
 /// A rig's failure is part of the verdict; a stop, a wrong input or a fault of the lab ends the run.

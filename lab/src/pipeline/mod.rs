@@ -7,6 +7,7 @@
 mod boots;
 mod controls;
 pub mod doors;
+mod judge;
 mod kernels;
 mod matrix;
 mod measure;
@@ -14,6 +15,7 @@ mod search;
 mod warnings;
 
 pub(crate) use boots::seed_of;
+pub use judge::{Counted, Judgement, judge_again};
 pub(crate) use kernels::said;
 pub use measure::measures;
 
@@ -23,7 +25,7 @@ use crate::stop::{Level, Stop};
 use crate::store::{Manifest, Set, file};
 use crate::ui::Ui;
 use lab_core::profile::Profile;
-use lab_core::verdict::{Line, ProfileVerdict, VERDICT_FORMAT, Verdict, overall};
+use lab_core::verdict::{Line, ProfileVerdict, Verdict};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
@@ -82,14 +84,7 @@ impl<'a> Corridor<'a> {
         for walked in futures_util::future::join_all(walks).await {
             judged.push(walked?);
         }
-        let manifest = self.manifest();
-        let verdict = Verdict {
-            format: VERDICT_FORMAT,
-            set: manifest.set.clone(),
-            series: format!("{} v{}", manifest.series, manifest.version),
-            overall: overall(&judged),
-            profiles: judged,
-        };
+        let verdict = judge::verdict(self.manifest(), judged);
         file::write_json(&self.set.folder().join("verdict.json"), &verdict)?;
         Ok(verdict)
     }

@@ -14,4 +14,5 @@ mod rig;
 mod scores;
 mod shelf;
 mod stops;
+mod triage;
 mod verdicts;
