@@ -2,11 +2,13 @@
 //! The doing half of the lab: what touches files, processes, networks and terminals.
 
 pub mod build;
+pub mod capsule;
 pub mod cli;
 pub mod error;
 pub mod exec;
 pub mod exit;
 pub mod fetch;
+pub mod gc;
 pub mod host;
 pub mod image;
 pub mod intake;
@@ -14,9 +16,11 @@ pub mod listen;
 pub mod pipeline;
 pub mod process;
 pub mod profiles;
+pub mod replay;
 pub mod report;
 pub mod score;
 pub mod settings;
+pub mod shell;
 pub mod stop;
 pub mod store;
 pub mod tree;

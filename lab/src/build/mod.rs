@@ -191,6 +191,7 @@ fn reuse(shelf: &Shelf, report: &mut BuildReport) -> bool {
     let Some(known) = shelf.find(&report.key) else {
         return false;
     };
+    shelf.taken(&report.key);
     let built = known.report.outcome == BuildOutcome::Built;
     *report = BuildReport {
         reused: true,

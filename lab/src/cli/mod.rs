@@ -3,15 +3,20 @@
 //! through [`Ui`].
 
 pub mod apply;
+mod capsule;
 mod doctor;
+mod gc;
 mod job;
+mod keep;
 mod ls;
 pub mod profiles;
+mod replay;
 mod run;
 mod scenarios;
 mod score;
 pub mod series;
 mod setup;
+mod shell;
 mod show;
 pub mod triage;
 
@@ -41,6 +46,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::Args>),
+    Replay(replay::Args),
+    Shell(shell::Args),
+    Capsule(capsule::Args),
     Series(series::Args),
     Apply(apply::Args),
     Profiles(profiles::Args),
@@ -49,6 +57,8 @@ enum Command {
     Ls(ls::Args),
     Show(show::Args),
     Triage(triage::Args),
+    Keep(keep::Args),
+    Gc(gc::Args),
     Doctor(doctor::Args),
     Setup(setup::Args),
     Job(job::Args),
@@ -91,6 +101,8 @@ async fn dispatch(command: Command, ui: &Ui) -> Result<Exit> {
         Command::Run(args) => run::run(*args, ui, stop).await,
         Command::Score(args) => score::run(*args, ui, stop).await,
         Command::Job(args) => job::run(args, stop).await,
+        Command::Replay(args) => replay::run(args, ui, stop).await,
+        Command::Shell(args) => shell::run(args, ui, stop).await,
         Command::Apply(args) => apply(args, ui, stop).await,
         Command::Doctor(args) => doctor::run(args, ui, stop).await,
         Command::Setup(args) => setup::run(&args, ui),
@@ -122,9 +134,14 @@ async fn answer(command: Command, ui: &Ui, stop: Stop) -> Result<Exit> {
         Command::Triage(args) => triage::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Capsule(args) => capsule::run(&args),
+        Command::Keep(args) => keep::run(&args),
+        Command::Gc(args) => gc::run(&args),
         Command::Run(_)
         | Command::Score(_)
         | Command::Job(_)
+        | Command::Replay(_)
+        | Command::Shell(_)
         | Command::Apply(_)
         | Command::Doctor(_)
         | Command::Setup(_) => Err(Error::internal("this command has no plain answer")),

@@ -166,7 +166,8 @@ async fn complaint(stderr: impl AsyncRead + Unpin) {
     std::future::pending::<()>().await;
 }
 
-fn sector() -> [u8; 512] {
+/// The boot sector that says [`WORD`]: QEMU with `isa-debug-exit` at 0xf4 then exits with [`EXIT`].
+pub(crate) fn sector() -> [u8; 512] {
     let mut sector = [0; 512];
     sector[..CODE.len()].copy_from_slice(&CODE);
     sector[510..].copy_from_slice(&[0x55, 0xaa]);
