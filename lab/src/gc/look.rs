@@ -3,7 +3,7 @@
 //! use, and who holds them.
 
 use super::plan::{Kind, Thing};
-use super::{GONE, KEEP, Places, is_locked};
+use super::{GONE, KEEP, Places, is_locked, is_shared};
 use crate::error::{Doing, Result};
 use crate::store::file;
 use lab_core::job::{BootJob, BuildReport, Job, Work};
@@ -161,7 +161,7 @@ impl Look<'_> {
     }
 
     fn kernel_held(&self, kernel: &Path) -> Option<String> {
-        if is_locked(&kernel.join(USED)) {
+        if is_shared(&kernel.join(USED)) {
             return Some("it runs".into());
         }
         let key = kernel.file_name()?.to_str()?;

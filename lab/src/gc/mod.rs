@@ -78,12 +78,21 @@ pub fn busy_slots(cache: &Path) -> Vec<PathBuf> {
     slots.into_iter().filter(busy).collect()
 }
 
-/// Somebody holds the lock of this file. The look itself holds a shared lock, for a moment.
+/// Somebody holds the lock of this file alone. The look itself holds a shared lock, for a moment.
 fn is_locked(path: &Path) -> bool {
+    refuses(path, FlockArg::LockSharedNonblock)
+}
+
+/// Somebody shares the lock of this file, as boots share their kernel's. They wait while this looks.
+fn is_shared(path: &Path) -> bool {
+    refuses(path, FlockArg::LockExclusiveNonblock)
+}
+
+fn refuses(path: &Path, how: FlockArg) -> bool {
     let Ok(file) = File::open(path) else {
         return false;
     };
-    let asked = Flock::lock(file, FlockArg::LockSharedNonblock);
+    let asked = Flock::lock(file, how);
     matches!(asked, Err((_, Errno::EWOULDBLOCK)))
 }
 

@@ -14,7 +14,7 @@ mod progress;
 mod qemu;
 mod qmp;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use probe::{Probe, probe};
 pub use progress::{News, VmProgress};

@@ -147,9 +147,10 @@ fn told_as(event: &Event) -> Vec<String> {
             "  {:5.1} s  {ops:>9} operations",
             *ran_ms as f64 / 1e3
         )],
+        // Of the rest there is a line for each operation and quantile.
         Event::Measure {
             name, value, unit, ..
-        } => vec![format!("  {name} {value:.1} {unit}")],
+        } if !name.contains('.') => vec![format!("  {name} {value:.1} {unit}")],
         Event::Slow {
             op,
             step,

@@ -64,7 +64,7 @@ has DIES && { say 0.000000 "Linux version 6.12.0-mini (lab@lab)"; echo "qemu: fa
 say 0.000000 "Linux version 6.12.0-mini (lab@lab) (gcc 12.2.0)"
 has ESCAPES && printf 'a console\x1b]0;owned\x07\x1b[31m that\x9b5m paints\n' >&"$C"
 has BUG_AT_BOOT && sleeps 0.123456 d_walk_at_boot
-agent '{"t_ms":900,"say":"hello","protocol":2,"release":"6.12.0-mini","cpus":1,"mem_kib":131072}'
+agent '{"t_ms":900,"say":"hello","protocol":3,"release":"6.12.0-mini","cpus":1,"mem_kib":131072}'
 agent '{"t_ms":1000,"say":"begin","index":0,"name":"lookup-storm","fs":"tmpfs"}'
 sleep "${LAB_TRIAL_PACE:-0.02}"
 agent '{"t_ms":1100,"say":"progress","index":0,"ops":40,"ran_ms":100}'
