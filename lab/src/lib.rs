@@ -3,12 +3,14 @@
 
 pub mod autopsy;
 pub mod build;
+pub mod capsule;
 pub mod cli;
 pub mod error;
 pub mod evidence;
 pub mod exec;
 pub mod exit;
 pub mod fetch;
+pub mod gc;
 pub mod host;
 pub mod image;
 pub mod intake;
@@ -16,9 +18,11 @@ pub mod listen;
 pub mod pipeline;
 pub mod process;
 pub mod profiles;
+pub mod replay;
 pub mod report;
 pub mod score;
 pub mod settings;
+pub mod shell;
 pub mod stop;
 pub mod store;
 pub mod symbols;

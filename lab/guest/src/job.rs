@@ -85,13 +85,23 @@ fn parse_job(text: &[u8]) -> Result<GuestJob, String> {
     serde_json::from_value(value).map_err(|error| format!("the job is not understood: {error}"))
 }
 
-fn run_all(job: &GuestJob, port: &Port) -> bool {
-    for (path, value) in &job.sysctl {
+/// Sets what the job asks of /proc/sys and runs nothing; gives what went wrong.
+pub(crate) fn settle_in() -> Vec<String> {
+    read_job().map_or_else(|why| vec![why], |job| set_sysctl(&job))
+}
+
+fn set_sysctl(job: &GuestJob) -> Vec<String> {
+    let set = |(path, value): (&String, &String)| {
         let file = format!("/proc/sys/{path}");
-        if let Err(error) = std::fs::write(&file, value) {
-            port.note(format!("{file} was not set to {value}: {error}"));
-        }
-    }
+        let error = std::fs::write(&file, value).err()?;
+        Some(format!("{file} was not set to {value}: {error}"))
+    };
+    job.sysctl.iter().filter_map(set).collect()
+}
+
+/// Runs the scenarios of a job and tells of them; whether something was left hanging in the kernel.
+pub(crate) fn run_all(job: &GuestJob, port: &Port) -> bool {
+    set_sysctl(job).into_iter().for_each(|why| port.note(why));
     stall::start(port);
     let drain = Duration::from_secs(job.drain_seconds.into());
     let mut poisoned = false;

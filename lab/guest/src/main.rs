@@ -11,6 +11,7 @@ mod proc;
 mod rng;
 mod run;
 mod scenario;
+mod shell;
 mod stall;
 mod stats;
 
@@ -19,7 +20,10 @@ use std::io::Write;
 fn main() {
     // Elsewhere than in a guest this would mount over a host's /dev and switch the host off.
     if std::process::id() == 1 {
-        job::live();
+        match shell::wanted() {
+            Some(size) => shell::live(size),
+            None => job::live(),
+        }
     }
     let text = "lab-guest is PID 1 of a lab's guest and does nothing elsewhere. Its scenarios:\n";
     // Whoever closed the output does not want to read it.

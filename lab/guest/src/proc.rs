@@ -95,7 +95,7 @@ fn meminfo(text: &str, key: &str) -> Option<u64> {
 }
 
 /// Name and state of a line of /proc/PID/stat; the name may hold anything, brackets too.
-fn parse_stat(line: &str) -> Option<(String, char)> {
+pub(crate) fn parse_stat(line: &str) -> Option<(String, char)> {
     let (begin, end) = (line.find('(')?, line.rfind(')')?);
     let comm = line.get(begin + 1..end)?;
     let state = line.get(end + 1..)?.trim_start().chars().next()?;

@@ -192,6 +192,7 @@ fn reuse(shelf: &Shelf, report: &mut BuildReport) -> bool {
     let Some(known) = shelf.find(&report.key) else {
         return false;
     };
+    shelf.taken(&report.key);
     let built = known.report.outcome == BuildOutcome::Built;
     // What an older lab shelved was not asked for its build id.
     let missing = built && known.report.build_id.is_none();

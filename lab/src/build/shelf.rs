@@ -59,6 +59,11 @@ impl Shelf {
         build_id(File::open(self.place(key).join("vmlinux")).ok()?)
     }
 
+    /// Notes that a kernel was taken from here, for whoever frees space. Where that cannot be written, nothing is freed.
+    pub(super) fn taken(&self, key: &str) {
+        drop(crate::gc::hold_kernel(&self.place(key)));
+    }
+
     /// Stores a build. `vmlinux` is moved, for it is large and the next build links it anew; the rest is copied.
     pub(super) fn put(&self, out: &Path, log: &Path, report: BuildReport) -> Result<()> {
         let key = report.key.clone();

@@ -91,6 +91,10 @@ impl Slot {
                 return Err(Error::rig(words));
             }
         };
+        // Whoever frees space may have taken the folder away between the opening of the lock and the locking.
+        if !is_at(&lock, &folder.join("lock")) {
+            return Ok(None);
+        }
         let mut slot = Self {
             src,
             out,
@@ -158,6 +162,14 @@ fn read_state(path: &Path) -> State {
         true => state,
         false => State::default(),
     }
+}
+
+/// An open file is the one of this name.
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let number = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let (open, named) = (file.metadata().map(number), fs::metadata(path).map(number));
+    matches!((open, named), (Ok(open), Ok(named)) if open == named)
 }
 
 fn boot_id() -> String {

@@ -2,6 +2,7 @@
 //! `lab ls`.
 
 use crate::error::Result;
+use crate::gc;
 use crate::settings::Settings;
 use crate::store::{self, Set};
 use lab_core::verdict::Overall;
@@ -25,7 +26,7 @@ pub(super) fn run(args: &Args) -> Result<String> {
     for name in store::list(&results)? {
         // One set that cannot be read hides no other.
         let Ok(set) = Set::open(&results, &name) else {
-            rows.push((String::new(), name, Vec::new(), "unreadable"));
+            rows.push((String::new(), name, Vec::new(), "unreadable", false));
             continue;
         };
         let word = match set.verdict().map(|v| v.map(|v| v.overall)) {
@@ -40,6 +41,7 @@ pub(super) fn run(args: &Args) -> Result<String> {
             name,
             set.manifest().profiles.clone(),
             word,
+            gc::keep::is_kept(set.folder()),
         ));
     }
     rows.sort();
@@ -51,21 +53,21 @@ pub(super) fn run(args: &Args) -> Result<String> {
     }
     let width = rows.iter().map(|row| row.1.len()).max().unwrap_or(0);
     let mut text = String::new();
-    for (begun, name, profiles, word) in rows {
+    for (begun, name, profiles, word, kept) in rows {
         let names: Vec<&str> = profiles.iter().map(|p| p.name.as_str()).collect();
+        let kept = if kept { "  kept" } else { "" };
         let _infallible = writeln!(
             text,
-            "{name:width$}  {begun}  {word:13}  {}",
+            "{name:width$}  {begun}  {word:13}  {}{kept}",
             names.join(",")
         );
     }
     Ok(text)
 }
 
-type Row = (String, String, Vec<store::ProfileLine>, &'static str);
+type Row = (String, String, Vec<store::ProfileLine>, &'static str, bool);
 
-fn json_line((begun, set, profiles, verdict): &Row) -> String {
-    let line =
-        serde_json::json!({"set": set, "begun": begun, "profiles": profiles, "verdict": verdict});
+fn json_line((begun, set, profiles, verdict, kept): &Row) -> String {
+    let line = serde_json::json!({"set": set, "begun": begun, "profiles": profiles, "verdict": verdict, "kept": kept});
     format!("{line}\n")
 }

@@ -4,16 +4,21 @@
 
 pub mod apply;
 mod autopsy;
+mod capsule;
 mod doctor;
 mod dump;
+mod gc;
 mod job;
+mod keep;
 mod ls;
 pub mod profiles;
+mod replay;
 mod run;
 mod scenarios;
 mod score;
 pub mod series;
 mod setup;
+mod shell;
 mod show;
 pub mod triage;
 
@@ -43,6 +48,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::Args>),
+    Replay(replay::Args),
+    Shell(shell::Args),
+    Capsule(capsule::Args),
     Series(series::Args),
     Apply(apply::Args),
     Profiles(profiles::Args),
@@ -53,6 +61,8 @@ enum Command {
     Triage(triage::Args),
     Autopsy(autopsy::Args),
     Dump(dump::Args),
+    Keep(keep::Args),
+    Gc(gc::Args),
     Doctor(doctor::Args),
     Setup(setup::Args),
     Job(job::Args),
@@ -95,6 +105,8 @@ async fn dispatch(command: Command, ui: &Ui) -> Result<Exit> {
         Command::Run(args) => run::run(*args, ui, stop).await,
         Command::Score(args) => score::run(*args, ui, stop).await,
         Command::Job(args) => job::run(args, stop).await,
+        Command::Replay(args) => replay::run(args, ui, stop).await,
+        Command::Shell(args) => shell::run(args, ui, stop).await,
         Command::Apply(args) => apply(args, ui, stop).await,
         Command::Autopsy(args) => autopsy::run(args, ui, stop).await,
         Command::Dump(args) => dump::run(args, ui, stop).await,
@@ -139,9 +151,14 @@ async fn answer(command: Command, ui: &Ui, stop: Stop) -> Result<Exit> {
         Command::Scenarios(args) => Ok(scenarios::run(&args)),
         Command::Ls(args) => ls::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Capsule(args) => capsule::run(&args),
+        Command::Keep(args) => keep::run(&args),
+        Command::Gc(args) => gc::run(&args),
         Command::Run(_)
         | Command::Score(_)
         | Command::Job(_)
+        | Command::Replay(_)
+        | Command::Shell(_)
         | Command::Apply(_)
         | Command::Autopsy(_)
         | Command::Dump(_)

@@ -5,7 +5,7 @@ use super::Progress;
 use crate::error::{Doing, Error, Result};
 use crate::stop::{Level, Stop};
 use crate::store::file;
-use crate::{autopsy, build, evidence, listen, vm};
+use crate::{autopsy, build, evidence, gc, listen, vm};
 use lab_core::job::{BootJob, BuildJob, JOB_FORMAT, Job, Work};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -90,6 +90,8 @@ async fn run_boot(
     stop: Stop,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<()> {
+    // As long as it runs, nobody frees its kernel.
+    let _held = gc::hold_kernel(&job.kernel);
     let mut recording = vm::run(job, out, stop.clone(), |now| {
         progress(Progress {
             done: now.done,

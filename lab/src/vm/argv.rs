@@ -3,7 +3,7 @@
 
 use lab_core::job::{Accel, BootJob, Machine};
 use std::os::fd::RawFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What QEMU inherits, by number. No socket and no initramfs has a name, so that nothing can be left behind
 /// and no path is too long.
@@ -15,6 +15,25 @@ pub(super) struct Inherited {
     pub(super) initramfs: RawFd,
 }
 
+/// Where what the machine is connected to leads, in the words of QEMU's options.
+#[derive(Debug, Clone)]
+pub(crate) struct Ends {
+    /// Path of the kernel's image.
+    pub(crate) kernel: String,
+    /// Path of the initramfs.
+    pub(crate) initramfs: String,
+    /// Back end of the first serial port, the kernel's console.
+    pub(crate) console: String,
+    /// Back end of the second serial port, where there is to be one.
+    pub(crate) terminal: Option<String>,
+    /// Back end of the monitor.
+    pub(crate) monitor: Option<String>,
+    /// Back end of the agent's port.
+    pub(crate) agent: Option<String>,
+    /// Images of the disks.
+    pub(crate) disks: Vec<String>,
+}
+
 /// Denies what an emulator of this kind never needs; see «-sandbox» in qemu(1).
 const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
 
@@ -24,23 +43,39 @@ pub(super) const MACHINE: &str = "q35";
 
 /// All arguments, without the program itself.
 pub(super) fn argv(job: &BootJob, disks: &[PathBuf], inherited: &Inherited) -> Vec<String> {
+    let socket = |fd: RawFd| format!("socket,fd={fd}");
+    let ends = Ends {
+        kernel: job.kernel.join("bzImage").display().to_string(),
+        initramfs: by_fd(inherited.initramfs),
+        console: socket(inherited.console),
+        terminal: None,
+        monitor: Some(socket(inherited.qmp)),
+        agent: Some(socket(inherited.agent)),
+        disks: disks.iter().map(|d| d.display().to_string()).collect(),
+    };
+    command_line(job, &ends)
+}
+
+/// All arguments of a job's machine that is connected in this way.
+pub(crate) fn command_line(job: &BootJob, ends: &Ends) -> Vec<String> {
     let mut argv = Argv::default();
     argv.flags("-nodefaults -no-user-config -display none -no-reboot");
     argv.pair("-sandbox", SANDBOX);
     argv.machine(&job.machine);
-    argv.pair("-kernel", job.kernel.join("bzImage").display());
-    argv.pair("-initrd", by_fd(inherited.initramfs));
+    argv.pair("-kernel", &ends.kernel);
+    argv.pair("-initrd", &ends.initramfs);
     argv.pair("-append", append(job));
-    argv.channels(inherited);
+    argv.channels(ends);
     // A panicked guest is paused, so that evidence can be taken before it is gone.
     argv.flags("-device pvpanic-pci -device vmcoreinfo -action panic=pause");
     argv.flags("-object rng-builtin,id=rng -device virtio-rng-pci,rng=rng");
+    for (n, image) in ends.disks.iter().enumerate() {
+        argv.disk(n, image);
+    }
     if let Some(port) = job.gdb {
+        // The machine waits until a debugger lets it go.
         argv.pair("-gdb", format!("tcp:127.0.0.1:{port}"));
         argv.flags("-S");
-    }
-    for (n, image) in disks.iter().enumerate() {
-        argv.disk(n, image);
     }
     argv.0
 }
@@ -77,25 +112,39 @@ impl Argv {
         self.pair("-m", format!("{}M", machine.memory_mib));
     }
 
-    fn channels(&mut self, inherited: &Inherited) {
-        let socket = |id: &str, fd: RawFd| format!("socket,id={id},fd={fd}");
-        self.pair("-chardev", socket("console", inherited.console));
+    fn channels(&mut self, ends: &Ends) {
+        self.chardev("console", &ends.console);
         self.pair("-serial", "chardev:console");
-        self.pair("-chardev", socket("qmp", inherited.qmp));
-        self.pair("-mon", "chardev=qmp,mode=control");
-        self.pair("-chardev", socket("agent", inherited.agent));
-        self.pair("-device", "virtio-serial-pci");
-        let port = lab_wire::PORT;
-        self.pair(
-            "-device",
-            format!("virtserialport,chardev=agent,name={port}"),
-        );
+        if let Some(terminal) = &ends.terminal {
+            self.chardev("terminal", terminal);
+            self.pair("-serial", "chardev:terminal");
+        }
+        if let Some(monitor) = &ends.monitor {
+            self.chardev("qmp", monitor);
+            self.pair("-mon", "chardev=qmp,mode=control");
+        }
+        if let Some(agent) = &ends.agent {
+            self.chardev("agent", agent);
+            self.pair("-device", "virtio-serial-pci");
+            let port = lab_wire::PORT;
+            self.pair(
+                "-device",
+                format!("virtserialport,chardev=agent,name={port}"),
+            );
+        }
+    }
+
+    /// A back end such as `socket,fd=3`, with its name put behind its kind.
+    fn chardev(&mut self, id: &str, end: &str) {
+        let (kind, options) = end.split_once(',').unwrap_or((end, ""));
+        let comma = if options.is_empty() { "" } else { "," };
+        self.pair("-chardev", format!("{kind},id={id}{comma}{options}"));
     }
 
     /// The image stays as it is: what the guest writes goes to a temporary file without a name, which no flush needs
     /// to reach. A comma in a path is doubled, as QEMU's options want it.
-    fn disk(&mut self, n: usize, image: &Path) {
-        let file = image.display().to_string().replace(',', ",,");
+    fn disk(&mut self, n: usize, image: &str) {
+        let file = image.replace(',', ",,");
         let drive = format!("if=none,id=disk{n},file={file},format=raw,snapshot=on,cache=unsafe");
         self.pair("-drive", drive);
         self.pair("-device", format!("virtio-blk-pci,drive=disk{n}"));
@@ -115,6 +164,7 @@ pub(super) fn accelerator(accel: Accel) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn the_whole_command_line() {
@@ -130,5 +180,26 @@ mod tests {
             .join(" ")
             .replace(" -", "\n-");
         insta::assert_snapshot!(lines);
+    }
+
+    #[test]
+    fn a_debugger_is_waited_for_on_the_loop_back_alone() {
+        let mut job = crate::vm::tests::job(Path::new("/k"));
+        job.gdb = Some(1234);
+        let ends = Ends {
+            kernel: "bzImage".into(),
+            initramfs: "initramfs".into(),
+            console: "stdio".into(),
+            terminal: None,
+            monitor: None,
+            agent: None,
+            disks: Vec::new(),
+        };
+        let line = command_line(&job, &ends).join(" ");
+        assert!(line.ends_with(" -gdb tcp:127.0.0.1:1234 -S"), "{line}");
+        assert!(
+            line.contains(" -chardev stdio,id=console -serial chardev:console "),
+            "{line}"
+        );
     }
 }

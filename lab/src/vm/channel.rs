@@ -79,7 +79,7 @@ impl Channel {
 }
 
 /// A file in memory that is gone with its last descriptor.
-pub(super) fn in_memory(name: &str, bytes: &[u8]) -> Result<File> {
+pub(crate) fn in_memory(name: &str, bytes: &[u8]) -> Result<File> {
     let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC)
         .map_err(std::io::Error::from)
         .doing(|| format!("make a file in memory for {name}"))?;

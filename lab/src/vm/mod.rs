@@ -16,11 +16,16 @@ mod progress;
 mod qemu;
 mod qmp;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use probe::{Probe, probe};
 pub use progress::{News, VmProgress};
 pub use qemu::Qemu;
+
+pub(crate) use argv::{Ends, command_line};
+pub(crate) use channel::in_memory;
+pub(crate) use probe::sector as probe_sector;
+pub(crate) use qemu::Process;
 
 /// QEMU's machine type: part of what makes two boots the same experiment.
 pub const MACHINE: &str = argv::MACHINE;

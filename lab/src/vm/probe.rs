@@ -202,7 +202,8 @@ async fn complaint(stderr: impl AsyncRead + Unpin) {
     std::future::pending::<()>().await;
 }
 
-fn sector() -> [u8; 512] {
+/// The boot sector that says [`WORD`]: QEMU with `isa-debug-exit` at 0xf4 then exits with [`EXIT`].
+pub(crate) fn sector() -> [u8; 512] {
     let (head, tail, table) = CODE;
     let code = [&head[..], &ROUNDS.to_le_bytes(), &tail, &table].concat();
     let mut sector = [0; 512];

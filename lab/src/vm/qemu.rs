@@ -56,7 +56,7 @@ impl Qemu {
 
     /// Starts it with descriptors to inherit (kept by number). It is a process group of its own, so that a Ctrl-C at
     /// the terminal does not reach it, and dies with the thread that started it.
-    pub(super) fn start(
+    pub(crate) fn start(
         &self,
         argv: &[String],
         inherit: &[RawFd],
@@ -101,16 +101,16 @@ impl Qemu {
 
 /// A QEMU that runs; killed when dropped.
 #[derive(Debug)]
-pub(super) struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
     /// Waits for its end. May be cancelled.
-    pub(super) async fn wait(&mut self) -> std::io::Result<ExitStatus> {
+    pub(crate) async fn wait(&mut self) -> std::io::Result<ExitStatus> {
         self.0.wait().await
     }
 
     /// Kills it and all it may have started.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let group = self.0.id().and_then(|id| i32::try_from(id).ok());
         if let Some(group) = group {
             // It may be gone already, which is as good.

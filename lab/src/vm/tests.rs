@@ -73,7 +73,7 @@ impl Rig {
     }
 }
 
-pub(super) fn job(kernel: &Path) -> BootJob {
+pub(crate) fn job(kernel: &Path) -> BootJob {
     let scenario = Scenario {
         name: "x".into(),
         fs: "tmpfs".into(),

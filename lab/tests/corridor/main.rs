@@ -10,6 +10,7 @@
 mod bench;
 mod builds;
 mod kills;
+mod replays;
 mod rig;
 mod scores;
 mod shelf;

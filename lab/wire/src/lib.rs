@@ -20,6 +20,9 @@ pub const PROTOCOL: u32 = 3;
 pub const PORT: &str = "org.lab.agent";
 /// Where the agent finds its [`GuestJob`] in the initramfs.
 pub const JOB_PATH: &str = "/lab/job.json";
+/// Kernel argument (`NAME=ROWSxCOLUMNS`, handed to PID 1 as a variable) that asks for a shell on the second serial port
+/// instead of the job.
+pub const SHELL_ARGUMENT: &str = "lab_shell";
 /// Longest line either side accepts, in bytes.
 pub const MAX_LINE: usize = 64 * 1024;
 

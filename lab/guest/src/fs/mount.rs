@@ -13,6 +13,13 @@ pub(crate) enum Refusal {
     Failed(String),
 }
 
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Absent(why) | Self::Failed(why)) = self;
+        f.write_str(why)
+    }
+}
+
 fn text(value: &str) -> Result<CString, Refusal> {
     CString::new(value).map_err(|error| Refusal::Failed(format!("{value:?}: {error}")))
 }

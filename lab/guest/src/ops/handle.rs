@@ -18,6 +18,13 @@ pub(crate) struct Handle {
     data: [u8; MOST],
 }
 
+impl Handle {
+    /// Its type and its bytes.
+    pub(crate) fn parts(&self) -> (c_int, &[u8]) {
+        (self.kind, &self.data[..MOST.min(self.bytes as usize)])
+    }
+}
+
 /// name_to_handle_at(2); an empty name is the descriptor itself.
 pub(crate) fn handle(dir: BorrowedFd<'_>, name: &CStr) -> Answer<Handle> {
     let mut handle = Handle {
