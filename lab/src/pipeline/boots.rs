@@ -3,6 +3,7 @@
 
 use super::{Corridor, doors};
 use crate::error::{Error, Result};
+use crate::symbols;
 use crate::ui::harmless;
 use crate::{evidence, listen};
 use lab_core::job::{BootJob, BuildReport};
@@ -70,6 +71,10 @@ impl Corridor<'_> {
             self.ui.say(&format!("  {}", harmless(&sighting.title)));
         }
         self.remember(&Line::Run(record.clone()))?;
+        // Evidence for people: without it every finding and verdict is the same.
+        if let Err(error) = symbols::decode_run(Some(self.manifest()), patch, &out, &boot) {
+            self.ui.say(&format!("  not decoded: {error}"));
+        }
         self.keep_first_dump(&out, profile)?;
         if patch == 0 {
             self.keep_control(&boot, &record)?;
