@@ -59,6 +59,7 @@ pub(super) const FORMATS: &[Format] = &[
         Class::Filesystem,
         "XFS: filesystem shut down",
     )
+    .also("XFS (")
     .anywhere()
     .unless(IMAGES)
     .source(Source::Nowhere),
