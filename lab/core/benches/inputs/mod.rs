@@ -155,6 +155,8 @@ pub(crate) fn measure(input: &[u8]) -> (f64, usize) {
 /// does not say.
 fn on_cpu() -> Duration {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    // The scheduler adds up when the thread gives way.
+    std::thread::yield_now();
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = stat.split(' ').next().and_then(|first| first.parse().ok());
     nanoseconds.map_or_else(|| START.elapsed(), Duration::from_nanos)

@@ -144,10 +144,12 @@ pub(super) const FORMATS: &[Format] = &[
     .source(Source::Nowhere)
     .anywhere()
     .also("failed"),
-    nfs(
+    Format::new(
         "NFSv4: state recovery failed",
+        Class::Filesystem,
         "NFSv4: state recovery failed",
-    ),
+    )
+    .source(Source::Nowhere),
     nfs("Lock reclaim failed!", "NFS: lock reclaim failed"),
     nfs(
         "returned a bad sequence-id",
@@ -179,5 +181,5 @@ const fn nfs(head: &'static str, title: &'static str) -> Format {
     Format::new(head, Class::Filesystem, title)
         .source(Source::Nowhere)
         .anywhere()
-        .also("NFS")
+        .also("NFS: ")
 }

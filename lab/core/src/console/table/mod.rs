@@ -301,10 +301,9 @@ fn anchors(heads: &[&str]) -> Vec<&'static str> {
         "divide",
         "[#",
         "XFS (",
-        "NFS",
+        "NFS: ",
         "(device ",
         "corrupt",
-        "VFS: ",
     ];
     let mut anchors: Vec<&'static str> = SHORT.to_vec();
     for format in FAMILIES.iter().flat_map(|family| family.iter()) {
