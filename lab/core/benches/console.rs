@@ -5,173 +5,32 @@
 //! may be slower than 50 MB/s. Exits with 1 when a wanted speed is missed.
 #![allow(clippy::print_stdout)]
 
-use lab_core::console::{Options, Reader};
-use std::process::ExitCode;
-use std::time::Instant;
+mod inputs;
 
-const BOOT: &[u8] = include_bytes!("../testdata/console/clean-with-sysrq.log");
-const CRASH: &[u8] = include_bytes!("../testdata/console/sysrq-crash.log");
-/// Wanted for ordinary boot log, MB/s.
-const ORDINARY: f64 = 500.0;
-/// Wanted for anything, MB/s.
-const ANYTHING: f64 = 50.0;
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let megabytes = std::env::args()
+    let arguments = || {
+        std::env::args()
+            .skip(1)
+            .filter(|argument| !argument.starts_with('-'))
+    };
+    let megabytes = arguments()
         .filter_map(|argument| argument.parse().ok())
         .next()
         .unwrap_or(64_usize);
-    let only = std::env::args()
-        .skip(1)
-        .find(|argument| !argument.starts_with('-') && argument.parse::<usize>().is_err())
+    let only = arguments()
+        .find(|argument| argument.parse::<usize>().is_err())
         .unwrap_or_default();
-    let len = megabytes << 20;
-    let boot = String::from_utf8_lossy(BOOT);
-    // The banner would make each repetition a reboot, and the sysrq dump is no ordinary line.
-    let ordinary: String = boot
-        .lines()
-        .filter(|line| !line.contains("Linux version") && !after_init(line))
-        .flat_map(|line| [line, "\n"])
-        .collect();
-    let heads = "BUG: x\nWARNING: CPU: 1 at a\nINFO: task a blocked for more than 1\n[ cut here ]\nrcu: INFO: rcu detected stall\n";
-    let inputs: [(&str, Vec<u8>, f64); 17] = [
-        (
-            "ordinary boot log",
-            repeat(ordinary.as_bytes(), len),
-            ORDINARY,
-        ),
-        ("boots, one after another", repeat(BOOT, len), ANYTHING),
-        ("boots that crash", repeat(CRASH, len), ANYTHING),
-        ("no line ends", vec![b'a'; len], ANYTHING),
-        (
-            "no line ends, heads",
-            repeat(b"BUG: WARNING: ", len),
-            ANYTHING,
-        ),
-        ("only line ends", vec![b'\n'; len], ANYTHING),
-        ("heads only", repeat(heads.as_bytes(), len), ANYTHING),
-        (
-            "almost heads",
-            repeat(b"aBUG\nzINFO: \ny panic \ndetected \nlist_\n", len),
-            ANYTHING,
-        ),
-        (
-            "almost heads in an open report",
-            [
-                b"kernel BUG at a!\n".to_vec(),
-                repeat(b" a+0x1/0x2\n general protection faultBUG detected \n", len),
-            ]
-            .concat(),
-            ANYTHING,
-        ),
-        (
-            "brackets",
-            repeat(
-                b"[[[[[[ 1.5][ 1.5][ 1.5][T1][<[<[<detected stall rcu\n",
-                len,
-            ),
-            ANYTHING,
-        ),
-        (
-            "giant lines with heads",
-            repeat(
-                &[&b"kernel BUG at "[..], &vec![b'['; 1 << 20][..], b"\n"].concat(),
-                len,
-            ),
-            ANYTHING,
-        ),
-        ("a caller for each head", callers("BUG: x", len), ANYTHING),
-        (
-            "a caller for each line",
-            callers("dput+0x1/0x2", len),
-            ANYTHING,
-        ),
-        (
-            "heads that do not fit",
-            repeat(
-                &[b"-safe -> detected stall".repeat(170), b"\n".to_vec()].concat(),
-                len,
-            ),
-            ANYTHING,
-        ),
-        (
-            "stacks of helpers",
-            repeat(
-                &[
-                    b"BUG: scheduling while atomic: a\nCall Trace:\n".to_vec(),
-                    b" __kmem_cache_alloc_lru_noprof+0x1/0x2\n".repeat(400),
-                ]
-                .concat(),
-                len,
-            ),
-            ANYTHING,
-        ),
-        (
-            "a long report",
-            [
-                b"kernel BUG at a!\n".to_vec(),
-                repeat(b"R10: 0000\n ? f+0x1/0x2\nzzz\n#0: a\n", len),
-            ]
-            .concat(),
-            ANYTHING,
-        ),
-        (
-            "locks",
-            [
-                b"WARNING: possible circular locking dependency detected\n".to_vec(),
-                repeat(
-                    b"-> #1 (&a(b(c)#3){+.+.}-{3:3}:\nff (x){, at: f+0x1/0x2\n",
-                    len,
-                ),
-            ]
-            .concat(),
-            ANYTHING,
-        ),
-    ];
-    let inputs = inputs
-        .iter()
-        .filter(|(name, _, _)| only.is_empty() || name.contains(&only));
     let mut missed = false;
-    for (name, input, wanted) in inputs {
-        let (speed, findings) = measure(input);
-        let verdict = if speed >= *wanted { "" } else { "   MISSED" };
-        missed |= speed < *wanted;
-        println!(
-            "{name:<32} {speed:>8.0} MB/s   wanted {wanted:>4.0}   {findings:>5} heard{verdict}"
-        );
+    for (name, input, wanted) in inputs::inputs(megabytes << 20) {
+        if !name.contains(&only) {
+            continue;
+        }
+        let (speed, heard) = inputs::measure(&input);
+        let verdict = if speed >= wanted { "" } else { "   MISSED" };
+        missed |= speed < wanted;
+        println!("{name:<32} {speed:>8.0} MB/s   wanted {wanted:>4.0}   {heard:>5} heard{verdict}");
     }
     ExitCode::from(u8::from(missed))
-}
-
-/// From the first program on a boot log is the sysrq dump and the end.
-fn after_init(line: &str) -> bool {
-    line.contains("sysrq:") || line.contains("NMI") || line.contains("reboot:")
-}
-
-/// Lines that each come from another caller.
-fn callers(text: &str, len: usize) -> Vec<u8> {
-    let line = |caller: usize| format!("[    1.0][ T{}] {text}\n", caller % 100_000);
-    let lines = len / line(99_999).len();
-    (0..lines).flat_map(|at| line(at).into_bytes()).collect()
-}
-
-fn repeat(unit: &[u8], len: usize) -> Vec<u8> {
-    unit.iter().copied().cycle().take(len).collect()
-}
-
-/// Best of three, pushed in the pieces in which a pipe gives them.
-fn measure(input: &[u8]) -> (f64, usize) {
-    let mut best = (0.0_f64, 0);
-    for _ in 0..3 {
-        let start = Instant::now();
-        let mut reader = Reader::new(Options::default());
-        let mut heard = 0;
-        for chunk in input.chunks(64 << 10) {
-            heard += reader.push(chunk).len();
-        }
-        heard += reader.finish().len();
-        let speed = input.len() as f64 / 1e6 / start.elapsed().as_secs_f64();
-        best = (best.0.max(speed), heard);
-    }
-    best
 }

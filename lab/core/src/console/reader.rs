@@ -39,7 +39,7 @@ pub enum Heard {
 /// Reports open at once at most: one for each caller id.
 const OPEN: usize = 16;
 /// Lines of a chunk that only resembled a head before the search looks for whole heads.
-const FOOLED: u32 = 32;
+const FOOLED: u32 = 128;
 /// Lines after `cut here` within which its report must begin.
 const CUT_WITHIN: u32 = 12;
 

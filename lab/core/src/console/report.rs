@@ -9,7 +9,7 @@ use super::identity;
 use super::line::{Caller, Line};
 use super::table::{Format, Hit, Role, Source};
 use crate::finding::{Class, Finding};
-use evidence::is_evidence;
+use evidence::{Marks, marks};
 
 /// Bounds on what one report keeps; the kernel's own reports are far smaller.
 const TRACES: usize = 12;
@@ -184,11 +184,15 @@ impl Report {
             }
             return true;
         }
-        self.header(bare) || self.lock(bare) || self.detail(bare) || is_evidence(bare)
+        let marks = marks(bare);
+        self.header(bare, marks)
+            || self.lock(bare, marks)
+            || self.detail(bare, marks)
+            || marks.evidence
     }
 
     /// Headers that begin a stack.
-    fn header(&mut self, text: &[u8]) -> bool {
+    fn header(&mut self, text: &[u8], marks: Marks) -> bool {
         const OWN: &[&[u8]] = &[
             b"Call Trace:",
             b"Call trace:",
@@ -226,9 +230,7 @@ impl Report {
             self.new_trace();
             return true;
         }
-        if ASIDE.iter().any(|words| text.starts_with(words))
-            || (memchr::memmem::find(text, b" registered at:").is_some())
-        {
+        if marks.registered || ASIDE.iter().any(|words| text.starts_with(words)) {
             self.aside = true;
             self.new_trace();
             if text.starts_with(b"-> #") {
@@ -285,7 +287,7 @@ impl Report {
     }
 
     /// Lines that name a lock: `ffff… (&sb->s_type->i_mutex_key#3/1){+.+.}-{3:3}, at: do_unlinkat+0x1/0x2`.
-    fn lock(&mut self, text: &[u8]) -> bool {
+    fn lock(&mut self, text: &[u8], marks: Marks) -> bool {
         if text.ends_with(b" at:") {
             self.await_symbol = true;
             if let Some(class) = identity::lock_class(text) {
@@ -293,9 +295,7 @@ impl Report {
             }
             return true;
         }
-        let Some(mark) =
-            memchr::memmem::find(text, b"){").or_else(|| memchr::memmem::find(text, b"-.-."))
-        else {
+        let Some(mark) = marks.lock else {
             return self.inlined_at(text);
         };
         let held = text.starts_with(b"#");
@@ -344,7 +344,7 @@ impl Report {
     }
 
     /// Lines that tell something the title needs.
-    fn detail(&mut self, text: &[u8]) -> bool {
+    fn detail(&mut self, text: &[u8], marks: Marks) -> bool {
         if let Some(rest) = text.strip_prefix(b"last function: ") {
             self.named = self
                 .named
@@ -373,9 +373,7 @@ impl Report {
             self.ended = true;
             return true;
         }
-        if memchr::memmem::find(text, b"printk messages dropped").is_some() {
-            self.dropped = true;
-        }
+        self.dropped |= marks.dropped;
         false
     }
 

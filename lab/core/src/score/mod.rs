@@ -148,7 +148,7 @@ impl Row {
             *counts.entry(signature).or_default() += 1;
         }
         let mut counts: Vec<_> = counts.into_iter().collect();
-        counts.sort_by(|a, b| b.1.cmp(&a.1));
+        counts.sort_by_key(|(_, boots)| std::cmp::Reverse(*boots));
         counts
     }
 

@@ -59,6 +59,7 @@ pub(super) const FORMATS: &[Format] = &[
         Class::Filesystem,
         "XFS: filesystem shut down",
     )
+    .also("XFS (")
     .anywhere()
     .unless(IMAGES)
     .source(Source::Nowhere),
@@ -143,10 +144,12 @@ pub(super) const FORMATS: &[Format] = &[
     .source(Source::Nowhere)
     .anywhere()
     .also("failed"),
-    nfs(
+    Format::new(
         "NFSv4: state recovery failed",
+        Class::Filesystem,
         "NFSv4: state recovery failed",
-    ),
+    )
+    .source(Source::Nowhere),
     nfs("Lock reclaim failed!", "NFS: lock reclaim failed"),
     nfs(
         "returned a bad sequence-id",
@@ -178,5 +181,5 @@ const fn nfs(head: &'static str, title: &'static str) -> Format {
     Format::new(head, Class::Filesystem, title)
         .source(Source::Nowhere)
         .anywhere()
-        .also("NFS")
+        .also("NFS: ")
 }

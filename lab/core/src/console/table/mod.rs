@@ -291,15 +291,25 @@ fn anchors(heads: &[&str]) -> Vec<&'static str> {
         "panic",
         "fault",
         "UBSAN",
-        "refcount_t: ",
+        "KASAN",
+        "refcount_t",
         "list_",
-        "detected",
+        "etected",
+        "suspicious",
+        "nable to handle kernel ",
+        "stack ",
+        "divide",
+        "[#",
+        "XFS (",
+        "NFS: ",
+        "(device ",
+        "corrupt",
     ];
     let mut anchors: Vec<&'static str> = SHORT.to_vec();
     for format in FAMILIES.iter().flat_map(|family| family.iter()) {
-        if heads.contains(&format.head)
-            && !anchors.iter().any(|anchor| format.head.contains(anchor))
-        {
+        // A line must hold the other words of its format as well.
+        let anchored = |anchor: &&str| format.head.contains(anchor) || format.also.contains(anchor);
+        if heads.contains(&format.head) && !anchors.iter().any(anchored) {
             anchors.push(format.head);
         }
     }
@@ -341,8 +351,10 @@ mod tests {
     fn every_format_has_its_bit_and_every_head_its_anchor() {
         let matcher = MATCHER.as_ref().unwrap();
         assert!(matcher.formats.len() <= 64 * UNFIT);
+        // Beyond some number of anchors there is no quick search for them.
+        assert!(matcher.chunks.is_some());
         for format in &matcher.formats {
-            let text = format!("x\n{}\n", format.head);
+            let text = format!("x\n{}{}\n", format.head, format.also);
             for quick in [false, true] {
                 let padded = format!("{}{text}", " ".repeat(64));
                 let found = matcher.candidate(padded.as_bytes(), quick);
