@@ -284,7 +284,8 @@ impl Boot {
     /// whoever reports may still be at it; unless the report ends in a panic, which stops the guest by itself.
     pub(super) fn dump_report(&mut self, weight: Weight, class: Class) {
         use Class::*;
-        let running = (Stage::Kernel.order()..=Stage::Drain.order()).contains(&self.stage.order());
+        let first = Stage::Prepare { index: 0 };
+        let running = (first.order()..=Stage::Drain.order()).contains(&self.stage.order());
         let lockup = matches!(class, SoftLockup | HardLockup | RcuStall);
         let hit = self.stage == Stage::Hit && weight == Weight::Finding;
         let dies = matches!(class, Oops | Bug | StackOverflow | Panic | Reboot);
@@ -324,7 +325,12 @@ impl Boot {
                 wanted
             }
             NoKernel => vec![Evidence::Registers],
-            AgentNeverUp | AgentLost | ThreadsStuck { .. } | ScenarioOverran { .. } | NeverOff => {
+            AgentNeverUp
+            | AgentLost
+            | ThreadsStuck { .. }
+            | ScenarioOverran { .. }
+            | NeverOff
+            | StoppedAtHit => {
                 let mut wanted = vec![Evidence::Registers];
                 wanted.extend(self.told_by_guest());
                 if !self.gather.dumped {
