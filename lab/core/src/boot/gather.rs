@@ -269,13 +269,11 @@ impl Boot {
         (self.gathering_limits.dump).then_some(Evidence::Dump(Purpose::Failure { why }))
     }
 
-    /// What a living guest tells besides its memory.
-    fn told_by_guest(&self) -> Vec<Evidence> {
+    /// What an agent that answers can tell.
+    fn told_by_agent(&self) -> Option<Evidence> {
         let agent = self.facts.agent_up.is_some() && !self.said_bye;
         let lost = self.concluded == Some(BootOutcome::AgentLost);
-        let state = (agent && !lost).then_some(Evidence::State);
-        let keys = KEY_ORDER.map(Evidence::SysRq);
-        state.into_iter().chain(keys).collect()
+        (agent && !lost).then_some(Evidence::State)
     }
 
     // When evidence is taken.
@@ -293,7 +291,9 @@ impl Boot {
             let dump = self.dump(format!("{class} reported"));
             if let Some(dump) = dump {
                 self.gather.dumped = true;
-                self.gather(vec![Evidence::Registers, dump]);
+                let mut wanted = vec![Evidence::Registers, dump];
+                wanted.extend(self.told_by_agent());
+                self.gather(wanted);
             }
         }
     }
@@ -304,8 +304,9 @@ impl Boot {
         if !self.gather.dumped {
             let why = self.concluded.as_ref().map(BootOutcome::to_string);
             wanted.extend(self.dump(why.unwrap_or_default()));
+            wanted.extend(self.told_by_agent());
         }
-        wanted.extend(self.told_by_guest());
+        wanted.extend(KEY_ORDER.map(Evidence::SysRq));
         self.gather.leaving = true;
         self.gather(wanted);
     }
@@ -332,7 +333,8 @@ impl Boot {
             | NeverOff
             | StoppedAtHit => {
                 let mut wanted = vec![Evidence::Registers];
-                wanted.extend(self.told_by_guest());
+                wanted.extend(self.told_by_agent());
+                wanted.extend(KEY_ORDER.map(Evidence::SysRq));
                 if !self.gather.dumped {
                     wanted.extend(self.dump(outcome.to_string()));
                 }

@@ -131,8 +131,8 @@ fn a_hit_is_dumped_at_once_and_asked_for_more_when_it_fell_quiet() {
         [
             "Gather(Registers)",
             "Gather(Dump(Failure { why: \"lockdep reported\" }))",
-            "Gather(Registers)",
             "SendAgent(State)",
+            "Gather(Registers)",
             "Gather(SysRq('l'))",
             "Remark(\"the kernel does not answer to SysRq keys\")",
             "SendAgent(Stop)"
