@@ -252,12 +252,14 @@ impl Boot {
         }
     }
 
-    /// What is not asked for yet is not wanted in the stage that begins. What QEMU does already, it does to its end,
-    /// unless it is to leave.
+    /// What was wanted is not any more: the stage that begins wants something else, or nothing. A dump that QEMU is at, it
+    /// does to its end, unless it is to leave.
     pub(super) fn forget_wanted(&mut self) {
         self.gather.queue.clear();
-        if self.stage.order() >= Stage::Quit.order()
-            && let Some(asked) = self.gather.asked.take()
+        self.gather.leaving = false;
+        let leaves = self.stage.order() >= Stage::Quit.order();
+        let goes_on = |asked: &Asked| matches!(asked.evidence, Evidence::Dump(_)) && !leaves;
+        if let Some(asked) = self.gather.asked.take_if(|asked| !goes_on(asked))
             && matches!(asked.evidence, Evidence::Dump(_))
         {
             self.actions.push(Action::GiveUp(asked.evidence));

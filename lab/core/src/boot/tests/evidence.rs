@@ -200,6 +200,26 @@ fn a_hit_that_becomes_a_panic_is_dumped_at_the_panic() {
 }
 
 #[test]
+fn a_panic_ends_the_wait_for_answers() {
+    let mut job = evident(job(1));
+    job.until_hit = true;
+    let script = after(
+        running(),
+        vec![
+            (3.0, report(Weight::Finding, Class::Lockdep)),
+            // Meanwhile the first key is waited for.
+            (5.0, Event::Qmp(Qmp::Panicked)),
+        ],
+    );
+    let (log, _) = check(&job, script, BootOutcome::Panicked);
+    assert!(
+        log.contains(&"3.8 Gather(SysRq('l'))".to_owned()),
+        "{log:?}"
+    );
+    assert_eq!(dumps(&log)[1], PANIC_DUMP);
+}
+
+#[test]
 fn the_first_lockup_of_a_boot_that_goes_on_is_dumped_and_a_panic_after_it_again() {
     let lockup = || report(Weight::Suspicion, Class::SoftLockup);
     let script = after(
