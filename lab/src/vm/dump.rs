@@ -187,7 +187,7 @@ pub(super) fn room(folder: &Path, dump_mib: u32) -> Result<u64, String> {
         .map(|fs| fs.blocks_available() as u64 * fs.fragment_size() as u64);
     match free {
         Ok(free) => room_of(free >> 20, dump_mib.into())
-            .map_err(|why| format!("no dump: {why} on the disk of {}", folder.display())),
+            .map_err(|why| format!("no dump in {}: {why}", folder.display())),
         // A filesystem that does not tell may still have room.
         Err(_) => Ok(u64::from(dump_mib) << 20),
     }
@@ -197,7 +197,7 @@ fn room_of(free_mib: u64, dump_mib: u64) -> Result<u64, String> {
     let room = free_mib.saturating_sub(RESERVE_MIB).min(dump_mib);
     if room < LEAST_MIB.min(dump_mib) {
         return Err(format!(
-            "{free_mib} MiB are free, of which {RESERVE_MIB} are left alone,"
+            "{free_mib} MiB are free, and {RESERVE_MIB} MiB are left for all else; free some space"
         ));
     }
     Ok(room << 20)

@@ -86,11 +86,12 @@ impl Driver<'_> {
         };
         let trouble = match command {
             Ok(command) if self.channels.qmp.send(&command).await => return,
-            Ok(_) => "QEMU's monitor does not listen".to_owned(),
-            Err(why) => why,
+            // A QEMU that is gone is told of elsewhere, and resumes nothing.
+            Ok(_) if evidence == Evidence::Resume => None,
+            Ok(_) => Some("QEMU's monitor does not listen".to_owned()),
+            Err(why) => Some(why),
         };
         self.give_up(&evidence);
-        let trouble = Some(trouble);
         self.pending.push(Event::Gathered { evidence, trouble });
     }
 

@@ -56,6 +56,9 @@ impl Boot {
             );
             self.conclude(BootOutcome::RigFailed { reason });
             self.enter(Stage::Quit);
+        } else if let Some(class) = self.early_hit.take() {
+            self.enter(Stage::Hit);
+            self.dump_report(Weight::Finding, class);
         } else if self.limits.count() == 0 {
             self.enter(Stage::Drain);
         } else {

@@ -252,12 +252,14 @@ impl Boot {
         }
     }
 
-    /// What is not asked for yet is not wanted in the stage that begins. What QEMU does already, it does to its end,
-    /// unless it is to leave.
+    /// What was wanted is not any more: the stage that begins wants something else, or nothing. A dump that QEMU is at, it
+    /// does to its end, unless it is to leave.
     pub(super) fn forget_wanted(&mut self) {
         self.gather.queue.clear();
-        if self.stage.order() >= Stage::Quit.order()
-            && let Some(asked) = self.gather.asked.take()
+        self.gather.leaving = false;
+        let leaves = self.stage.order() >= Stage::Quit.order();
+        let goes_on = |asked: &Asked| matches!(asked.evidence, Evidence::Dump(_)) && !leaves;
+        if let Some(asked) = self.gather.asked.take_if(|asked| !goes_on(asked))
             && matches!(asked.evidence, Evidence::Dump(_))
         {
             self.actions.push(Action::GiveUp(asked.evidence));
@@ -269,13 +271,11 @@ impl Boot {
         (self.gathering_limits.dump).then_some(Evidence::Dump(Purpose::Failure { why }))
     }
 
-    /// What a living guest tells besides its memory.
-    fn told_by_guest(&self) -> Vec<Evidence> {
+    /// What an agent that answers can tell.
+    fn told_by_agent(&self) -> Option<Evidence> {
         let agent = self.facts.agent_up.is_some() && !self.said_bye;
         let lost = self.concluded == Some(BootOutcome::AgentLost);
-        let state = (agent && !lost).then_some(Evidence::State);
-        let keys = KEY_ORDER.map(Evidence::SysRq);
-        state.into_iter().chain(keys).collect()
+        (agent && !lost).then_some(Evidence::State)
     }
 
     // When evidence is taken.
@@ -284,7 +284,8 @@ impl Boot {
     /// whoever reports may still be at it; unless the report ends in a panic, which stops the guest by itself.
     pub(super) fn dump_report(&mut self, weight: Weight, class: Class) {
         use Class::*;
-        let running = (Stage::Kernel.order()..=Stage::Drain.order()).contains(&self.stage.order());
+        let first = Stage::Prepare { index: 0 };
+        let running = (first.order()..=Stage::Drain.order()).contains(&self.stage.order());
         let lockup = matches!(class, SoftLockup | HardLockup | RcuStall);
         let hit = self.stage == Stage::Hit && weight == Weight::Finding;
         let dies = matches!(class, Oops | Bug | StackOverflow | Panic | Reboot);
@@ -292,7 +293,9 @@ impl Boot {
             let dump = self.dump(format!("{class} reported"));
             if let Some(dump) = dump {
                 self.gather.dumped = true;
-                self.gather(vec![Evidence::Registers, dump]);
+                let mut wanted = vec![Evidence::Registers, dump];
+                wanted.extend(self.told_by_agent());
+                self.gather(wanted);
             }
         }
     }
@@ -303,8 +306,9 @@ impl Boot {
         if !self.gather.dumped {
             let why = self.concluded.as_ref().map(BootOutcome::to_string);
             wanted.extend(self.dump(why.unwrap_or_default()));
+            wanted.extend(self.told_by_agent());
         }
-        wanted.extend(self.told_by_guest());
+        wanted.extend(KEY_ORDER.map(Evidence::SysRq));
         self.gather.leaving = true;
         self.gather(wanted);
     }
@@ -324,9 +328,15 @@ impl Boot {
                 wanted
             }
             NoKernel => vec![Evidence::Registers],
-            AgentNeverUp | AgentLost | ThreadsStuck { .. } | ScenarioOverran { .. } | NeverOff => {
+            AgentNeverUp
+            | AgentLost
+            | ThreadsStuck { .. }
+            | ScenarioOverran { .. }
+            | NeverOff
+            | StoppedAtHit => {
                 let mut wanted = vec![Evidence::Registers];
-                wanted.extend(self.told_by_guest());
+                wanted.extend(self.told_by_agent());
+                wanted.extend(KEY_ORDER.map(Evidence::SysRq));
                 if !self.gather.dumped {
                     wanted.extend(self.dump(outcome.to_string()));
                 }

@@ -18,7 +18,7 @@
 //! lost connection and that beats a time-out. A guest that fell silent is asked before it is called lost.
 //!
 //! What only a living machine can tell is gathered in `Evidence`, where the guest does not go on. From a guest that does, it
-//! is gathered where the boot stands: at the first report of a lockup, at the beginning and the end of `Hit`, at an overrun,
+//! is gathered where the boot stands, once its agent is up: at the first report of a lockup, at the beginning and the end of `Hit`, at an overrun,
 //! and for an audit at a scenario's end. The clocks of the stage stand still meanwhile; gathering has limits of its own, and
 //! the boot stays bounded by [`Boot::longest`]. A boot leaves one dump of its failure, of the panic if there is one.
 
@@ -85,6 +85,8 @@ pub struct Boot {
     said_bye: bool,
     banners: u32,
     paused: bool,
+    /// What was found before the agent was up.
+    early_hit: Option<Class>,
     stuck: u32,
     /// The agent has told of all threads that hang, and waits for the end.
     all_told: bool,
@@ -115,6 +117,7 @@ impl Boot {
             said_bye: false,
             banners: 0,
             paused: false,
+            early_hit: None,
             stuck: 0,
             all_told: false,
             running: Duration::ZERO,
@@ -226,6 +229,12 @@ impl Boot {
         }
         if weight == Weight::Finding && self.until_hit && self.stage.order() < Stage::Hit.order() {
             self.conclude(BootOutcome::StoppedAtHit);
+            // A kernel that is still coming up cannot be asked yet, and its dump would lack the vmcoreinfo that makes it
+            // readable.
+            if self.stage.order() <= Stage::Kernel.order() && self.gathering_limits.dump {
+                self.early_hit.get_or_insert(class);
+                return;
+            }
             self.enter(Stage::Hit);
         }
         self.dump_report(weight, class);

@@ -131,14 +131,37 @@ fn a_hit_is_dumped_at_once_and_asked_for_more_when_it_fell_quiet() {
         [
             "Gather(Registers)",
             "Gather(Dump(Failure { why: \"lockdep reported\" }))",
-            "Gather(Registers)",
             "SendAgent(State)",
+            "Gather(Registers)",
             "Gather(SysRq('l'))",
             "Remark(\"the kernel does not answer to SysRq keys\")",
             "SendAgent(Stop)"
         ]
     );
     assert!(log[1].starts_with("4.0 "), "{log:?}");
+}
+
+#[test]
+fn a_hit_before_the_agent_is_up_is_dumped_when_it_is() {
+    let mut job = evident(job(1));
+    job.until_hit = true;
+    let early = vec![
+        (0.0, Event::Spawned),
+        (0.5, printed()),
+        (1.0, report(Weight::Finding, Class::AtomicSleep)),
+    ];
+    let script = after(early.clone(), vec![(2.0, hello())]);
+    let (log, boot) = check(&job, script, BootOutcome::StoppedAtHit);
+    let dump = "2.0 Gather(Dump(Failure { why: \"atomic-sleep reported\" }))";
+    assert_eq!(dumps(&log), [dump], "{log:?}");
+    assert_eq!(boot.facts().first_operation, None);
+    // A kernel that never gets so far is dumped as it is.
+    let (log, _) = check(&job, early.clone(), BootOutcome::StoppedAtHit);
+    assert!(dumps(&log)[0].starts_with("35."), "{log:?}");
+    // Where no dump is wanted, nobody waits for the agent.
+    job.evidence.dump = DumpPolicy::None;
+    let (log, _) = check(&job, early, BootOutcome::StoppedAtHit);
+    assert!(log.last().unwrap().starts_with("3."), "{log:?}");
 }
 
 #[test]
@@ -174,6 +197,26 @@ fn a_hit_that_becomes_a_panic_is_dumped_at_the_panic() {
         BootOutcome::StoppedAtHit,
     );
     assert_eq!(dumps(&log).len(), 1, "{log:?}");
+}
+
+#[test]
+fn a_panic_ends_the_wait_for_answers() {
+    let mut job = evident(job(1));
+    job.until_hit = true;
+    let script = after(
+        running(),
+        vec![
+            (3.0, report(Weight::Finding, Class::Lockdep)),
+            // Meanwhile the first key is waited for.
+            (5.0, Event::Qmp(Qmp::Panicked)),
+        ],
+    );
+    let (log, _) = check(&job, script, BootOutcome::Panicked);
+    assert!(
+        log.contains(&"3.8 Gather(SysRq('l'))".to_owned()),
+        "{log:?}"
+    );
+    assert_eq!(dumps(&log)[1], PANIC_DUMP);
 }
 
 #[test]
