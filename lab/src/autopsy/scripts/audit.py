@@ -5,7 +5,8 @@ import time
 
 from buckets import is_kernel_pointer
 from layout import Record
-from rules import World, judge
+from rules import judge
+from world import World
 
 
 def build_world(case, dcache, tasks, names):

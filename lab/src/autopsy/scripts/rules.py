@@ -6,77 +6,18 @@ dentry that a moving task has on its stack or in its registers (`world.touched`)
 """
 
 from buckets import dentry_bucket, in_lookup_bucket
+from world import Findings
 
 DEAD = -128  # lockref_mark_dead() of lib/lockref.c.
 NFS_BLOCKED = 1  # NFS_FSDATA_BLOCKED of include/linux/nfs_fs.h.
 # Filesystems whose i_nlink is the truth, not a server's or a lower layer's.
 LOCAL = {"ext2", "ext3", "ext4", "xfs", "tmpfs", "ramfs", "f2fs"}
+# Those of them that keep their names in the dentry cache alone.
+PINNED = {"tmpfs", "ramfs"}
 # include/linux/fsnotify_backend.h: FS_EVENT_ON_CHILD, and FS_EVENTS_POSS_ON_CHILD without what later kernels added.
 EVENT_ON_CHILD = 0x08000000
 POSSIBLE_ON_CHILD = 0x0007103F
 S_IFMT, S_IFDIR = 0o170000, 0o040000
-MOST_NAMED = 32
-
-
-class Findings:
-    """What was found broken, by rule."""
-
-    def __init__(self):
-        self.by_rule = {}
-
-    def add(self, rule, detail, dentries=(), tasks=()):
-        """Notes one breach of a rule."""
-        found = self.by_rule.setdefault(rule, {"details": [], "dentries": [], "tasks": [], "times": 0})
-        found["times"] += 1
-        if len(found["details"]) < 3:
-            found["details"].append(detail)
-        for key, values in (("dentries", dentries), ("tasks", tasks)):
-            room = MOST_NAMED - len(found[key])
-            found[key] += [value for value in values if value not in found[key]][:room]
-
-    def json(self):
-        """The violations for autopsy.json, in the order in which they were found."""
-        return [
-            {
-                "rule": rule,
-                "detail": "; ".join(found["details"]) + (" …" if found["times"] > 3 else ""),
-                "dentries": [f"{address:#x}" for address in found["dentries"]],
-                "tasks": found["tasks"],
-                "times": found["times"],
-            }
-            for rule, found in self.by_rule.items()
-        ]
-
-
-class World:
-    """What the rules look at. `dcache` has dentries, inodes, supers, tables and counters; `tasks` is asked by two
-    functions only, so that tests can make a world of their own."""
-
-    def __init__(self, dcache, flags):
-        self.dcache = dcache
-        self.flags = flags
-        self.touched = set()  # Dentries that moving tasks point at.
-        self.holders = {}  # Dentry → tasks of any kind that point at it.
-        self.running_words = set()  # What stacks and registers of tasks on CPUs hold.
-        self.all_inodes = set()  # Inodes on any task's stack.
-        self.movers = 0  # Moving tasks that point at a dentry.
-        self.waiters = []  # (tid, dentry, kind) of tasks asleep: `lookup` or `blocked`.
-        self.lookers = {}  # In-lookup dentry → task that looks it up.
-        self.wait_gone = {}  # In-lookup dentry → why its wait queue is not where it must be.
-        self.known_tasks = set()
-        self.roots = {sb.root for sb in dcache.supers.values()}
-        self.nfs_used = False
-        self.name_count = lambda pointer: None  # References of a long name.
-        self.path = lambda value: "?"
-        self.alive = [value for value in dcache.dentries.values() if value.count >= 0]
-
-    def say(self, value):
-        """`«/a/b» 0xffff…`."""
-        return f"«{self.path(value)}» {value.address:#x}"
-
-    def quiet(self, value):
-        """Whether nobody is at work on a dentry or right beside it."""
-        return value.address not in self.touched
 
 
 def judge(world):
@@ -329,16 +270,29 @@ def _inode_of(world, found, inode, values, listed):
         found.add("directory with more than one dentry", detail, [v.address for v in values])
 
 
-def ghosts(world, found):
-    """A name of a deleted inode is not found any more. Whoever deletes it, has the dentry on its stack meanwhile."""
+def links(world, found):
+    """An inode has no more hashed dentries than links; and where the dentries are all that a filesystem has of its
+    names, not fewer. Whoever changes either has the dentry or the inode on its stack meanwhile."""
     dcache = world.dcache
+    of_inode, busy = {}, set()
     for value in world.alive:
-        if not value.inode or not value.hash_pprev or value.address in world.holders:
-            continue
-        inode = dcache.inodes.get(value.inode)
         sb = dcache.supers.get(value.sb)
-        if inode and sb and inode.links == 0 and sb.type in LOCAL and value.parent != value.address:
-            found.add("hashed dentry of a deleted inode", f"{world.say(value)}: inode {inode.number}", [value.address])
+        if value.inode and sb and sb.type in LOCAL and value.parent != value.address:
+            of_inode.setdefault(value.inode, []).append(value)
+            if value.address in world.holders:
+                busy.add(value.inode)
+    for address, values in of_inode.items():
+        inode = dcache.inodes.get(address)
+        if inode is None or address in busy or address in world.all_inodes:
+            continue
+        hashed = [value for value in values if value.hash_pprev]
+        directory = inode.mode & S_IFMT == S_IFDIR
+        names = min(inode.links, 1) if directory else inode.links
+        detail = f"{world.say(values[0])}: inode {inode.number}, {inode.links} links, {len(hashed)} hashed dentries"
+        if len(hashed) > names:
+            found.add("more hashed dentries of an inode than it has links", detail, [v.address for v in hashed])
+        elif len(hashed) < names and dcache.supers[values[0].sb].type in PINNED:
+            found.add("linked inode of tmpfs that has lost its name", detail, [v.address for v in values])
 
 
 def watched(world, found):
@@ -483,7 +437,7 @@ RULES = [
     tree,
     siblings,
     aliases,
-    ghosts,
+    links,
     watched,
     lru,
     numbers,

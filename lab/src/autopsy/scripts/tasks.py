@@ -126,6 +126,8 @@ class Tasks:
 
     def on_cpu(self, value):
         """Whether it ran when the guest was stopped."""
+        if not self.current:
+            return bool(value.on_cpu)  # The run queues are not in the dump; the task itself knows, if not as surely.
         return self.current.get(value.cpu) == value.address
 
     def moving(self, value):
