@@ -8,6 +8,9 @@ from layout import Record
 from rules import judge
 from world import World
 
+# Functions that change which events a directory's children have to report.
+MARKING = ("fsnotify_recalc_mask", "fsnotify_set_children_dentry_flags", "fsnotify_add_mark_locked")
+
 
 def build_world(case, dcache, tasks, names):
     """The world of a dump: which dentries and inodes the stacks of tasks point at."""
@@ -15,15 +18,16 @@ def build_world(case, dcache, tasks, names):
     world.path = names.path_of
     world.name_count = _name_counter(case)
     world.known_tasks = set(tasks.all) | set(tasks.current.values())
-    case.attempt("what stacks point at", lambda: _stacks(world, dcache, tasks))
+    case.attempt("what stacks point at", lambda: _stacks(world, dcache, tasks, names))
     world.nfs_used = case.attempt("use of the NFS client", lambda: _nfs_used(case), True)
     return world
 
 
-def _stacks(world, dcache, tasks):
+def _stacks(world, dcache, tasks, names):
     """Fills in who points at what. Tasks on their way come first: they decide which rules are judged."""
     snap = dcache.slabs.snap if dcache.slabs else (lambda word: word if word in dcache.dentries else None)
     inodes = dcache.inodes
+    marking = [names.code_of(name) for name in MARKING]
     order = sorted(tasks.all.values(), key=lambda value: not tasks.moving(value))
     for value in order:
         dcache.case.in_time()
@@ -33,6 +37,8 @@ def _stacks(world, dcache, tasks):
         for address in pointed:
             world.holders.setdefault(address, []).append(value.pid)
         world.all_inodes.update(words & inodes.keys())
+        if any(word in code for code in marking for word in words):
+            world.marking.update(words & inodes.keys())
         if moving:
             world.touched |= pointed
             world.movers += bool(pointed)

@@ -93,6 +93,7 @@ class Dcache:
         self.counters = {}
         # Every dentry was found, so that a missing one is missing.
         self.complete = False
+        self.quarantined = slab.quarantined(prog)
         flag = case.flags
         self.in_lookup = flag.mask("PAR_LOOKUP")
 

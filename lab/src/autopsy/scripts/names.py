@@ -99,6 +99,14 @@ class Names:
         value = self.tasks.all.get(address)
         return self.tasks.title(value) if value else ""
 
+    def code_of(self, function):
+        """The addresses of a function's code; none if it is not known."""
+        try:
+            symbol = self.case.prog.symbol(function)
+        except FAULTS:
+            return range(0)
+        return range(symbol.address, symbol.address + max(symbol.size, 1))
+
     # What an address lies in
 
     def place(self, address):

@@ -164,24 +164,14 @@ class Work:
     def _waiters_only(self):
         """For an audit alone: unwinds the sleeping tasks whose stacks hold a return address of a function that waits
         for a dentry."""
-        ranges = [
-            self._range(name) for name in ("d_alloc_parallel", "__nfs_lookup_revalidate", "nfs_lookup_revalidate")
-        ]
-        ranges = [one for one in ranges + [self._range("nfs4_lookup_revalidate")] if one]
+        codes = [self.names.code_of(name) for name in waits.LOOKUP + waits.BLOCKED]
         for value in self.tasks.all.values():
             self.case.in_time()
             if self.tasks.moving(value) or value.exit_state:
                 continue
             words = self.tasks.words(value)
-            if any(low <= word < high for low, high in ranges for word in words):
+            if any(word in code for code in codes for word in words):
                 self.frames[value.pid] = self._unwind(value)
-
-    def _range(self, name):
-        try:
-            symbol = self.case.prog.symbol(name)
-        except FAULTS:
-            return None
-        return symbol.address, symbol.address + max(symbol.size, 1)
 
     # Lookups and the audit
 

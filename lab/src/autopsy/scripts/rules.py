@@ -307,7 +307,7 @@ def watched(world, found):
             parent = dcache.dentries.get(at)
             inode = dcache.inodes.get(parent.inode) if parent and parent.inode else None
             mask = inode.fsnotify if inode and inode.fsnotify is not None else 0
-            busy = at in world.holders or (inode and inode.address in world.all_inodes)
+            busy = inode and inode.address in world.marking
             watching[at] = mask & EVENT_ON_CHILD and mask & POSSIBLE_ON_CHILD and not busy
         if watching[at] and value.address not in world.holders:
             found.add("child of a watched directory without its flag", world.say(value), [value.address])
@@ -343,8 +343,9 @@ def numbers(world, found):
     lru_flag, shrink = flags.mask("LRU_LIST"), flags.mask("SHRINK_LIST")
     unused = negative = 0
     of_super = {}
-    for value in dcache.dentries.values():
-        if value.flags & lru_flag and value.flags != 0x6B6B6B6B:
+    # A dead dentry may still be on a shrink list; but in KASAN's quarantine its flags are no flags.
+    for value in world.alive if dcache.quarantined else dcache.dentries.values():
+        if value.flags & lru_flag:
             unused += 1
             if not value.flags & shrink:
                 of_super[value.sb] = of_super.get(value.sb, 0) + 1

@@ -4,8 +4,8 @@
 import struct
 
 import drgn
-from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.cpumask import for_each_online_cpu
+from drgn.helpers.linux.percpu import per_cpu
 
 import flags
 from buckets import is_kernel_pointer

@@ -57,6 +57,7 @@ class FakeDcache:
         }
         self.hash, self.lookup, self.hash_shift, self.hash_base, self.lookup_bits = [], [], 16, TABLE, 10
         self.slabs, self.complete, self.counters, self.rt, self.freed = None, True, {}, True, set()
+        self.quarantined = False
 
     def get(self, address):
         return self.dentries.get(address)

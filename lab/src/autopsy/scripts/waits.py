@@ -7,7 +7,7 @@ from buckets import is_kernel_pointer
 LOOKUP = ("d_wait_lookup", "d_alloc_parallel")
 # Functions that only wait, whoever asks them to.
 _HELPERS = ("kernel/sched/", "kernel/time/", "include/", "arch/", "lib/", "kernel/entry/", "kernel/softirq")
-_BLOCKED = ("__nfs_lookup_revalidate", "nfs_lookup_revalidate", "nfs4_lookup_revalidate")
+BLOCKED = ("__nfs_lookup_revalidate", "nfs_lookup_revalidate", "nfs4_lookup_revalidate")
 
 
 def sleeping_frame(frames):
@@ -61,7 +61,7 @@ def _from_stack(dcache, tasks, value):
 def blocked_dentry(frames):
     """The dentry whose NFS unlink or rename a task waits to end; None if it does not wait so."""
     index = sleeping_frame(frames)
-    if index is None or frames[index].function not in _BLOCKED:
+    if index is None or frames[index].function not in BLOCKED:
         return None
     for frame in frames[index : index + 3]:
         address = frame.find("dentry", "dentry")

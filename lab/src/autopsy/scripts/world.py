@@ -45,6 +45,7 @@ class World:
         self.holders = {}  # Dentry → tasks of any kind that point at it.
         self.running_words = set()  # What stacks and registers of tasks on CPUs hold.
         self.all_inodes = set()  # Inodes on any task's stack.
+        self.marking = set()  # Inodes on the stacks of tasks that change what is watched.
         self.movers = 0  # Moving tasks that point at a dentry.
         self.waiters = []  # (tid, dentry, kind) of tasks asleep: `lookup` or `blocked`.
         self.lookers = {}  # In-lookup dentry → task that looks it up.
