@@ -12,6 +12,7 @@ import stacks
 import waits
 from case import FAULTS, Case
 from dcache import Dcache
+from frames import BLOCKED, LOOKUP, blocked_dentry
 from locks import Locks
 from names import Names
 from tasks import PF_KTHREAD, Tasks
@@ -164,7 +165,7 @@ class Work:
     def _waiters_only(self):
         """For an audit alone: unwinds the sleeping tasks whose stacks hold a return address of a function that waits
         for a dentry."""
-        codes = [self.names.code_of(name) for name in waits.LOOKUP + waits.BLOCKED]
+        codes = [self.names.code_of(name) for name in LOOKUP + BLOCKED]
         for value in self.tasks.all.values():
             self.case.in_time()
             if self.tasks.moving(value) or value.exit_state:
@@ -185,7 +186,7 @@ class Work:
             if not frames or self.tasks.moving(value):
                 continue
             dentry = waits.lookup_dentry(self.dcache, self.tasks, value, frames)
-            blocked = waits.blocked_dentry(frames)
+            blocked = blocked_dentry(frames)
             for address, kind in ((dentry, "lookup"), (blocked, "blocked")):
                 if address:
                     self.world.waiters.append((value.pid, address, kind))
