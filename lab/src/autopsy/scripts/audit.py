@@ -16,7 +16,7 @@ def build_world(case, dcache, tasks, names):
     """The world of a dump: which dentries and inodes the stacks of tasks point at."""
     world = World(dcache, case.flags)
     world.path = names.path_of
-    world.name_count = _name_counter(case)
+    world.name_count = case.attempt("references of names", lambda: _name_counter(case), world.name_count)
     world.known_tasks = set(tasks.all) | set(tasks.current.values())
     case.attempt("what stacks point at", lambda: _stacks(world, dcache, tasks, names))
     world.nfs_used = case.attempt("use of the NFS client", lambda: _nfs_used(case), True)

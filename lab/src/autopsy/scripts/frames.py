@@ -36,8 +36,8 @@ class Frame:
         self.variables = []
 
     def find(self, kind, *names):
-        """Address in the first variable of a structure's kind, or, where names are given, in the first of the names that
-        there is; None if no such variable is known."""
+        """Address in the first variable of a structure's kind, or, where names are given, in the first of these names
+        that there is; None if no such variable is known."""
         fitting = [variable for variable in self.variables if variable.kind == kind and variable.address]
         for name in names:
             for variable in fitting:

@@ -37,8 +37,9 @@ def make(prog, dump, vmlinux_id, audit_only, started, seconds):
     dcache = case.attempt("dentry cache", lambda: _dcache(case))
     if tasks is None or dcache is None:
         return told
-    work = Work(case, tasks, dcache, started)
-    work.audit(told) if audit_only else work.all(told)
+    work = case.attempt("what tasks point at", lambda: Work(case, tasks, dcache, started))
+    if work:
+        work.audit(told) if audit_only else work.all(told)
     told["warnings"] = case.warnings
     return told
 
@@ -87,9 +88,13 @@ class Work:
     def audit(self, told):
         """The audit alone."""
         told["uptime"] = self._uptime()
+        self._places()
         self.case.attempt("stacks of waiters", self._waiters_only)
+        self.case.attempt("stacks of blocked tasks", self._blocked_only)
         self._lookups()
         self._audit(told)
+        if self.frames:
+            self._waits(told)
         told["dentries"] = self.told.json()
 
     def all(self, told):
@@ -97,8 +102,7 @@ class Work:
         attempt = self.case.attempt
         told["uptime"] = self._uptime()
         told["crashed"] = crashed = self._crashed()
-        attempt("mounts", lambda: dentries.mounts(self.case, self.dcache))
-        attempt("exported filesystems", lambda: nfs.sides(self.case, self.dcache))
+        self._places()
         attempt("stacks", lambda: self._stacks(crashed))
         self._lookups()
         self._audit(told)
@@ -106,6 +110,10 @@ class Work:
         attempt("dentries on stacks", self._on_stacks)
         told["tasks"] = [one for one in (self._task(value) for value in self.listed) if one]
         told["dentries"] = self.told.json()
+
+    def _places(self):
+        self.case.attempt("mounts", lambda: dentries.mounts(self.case, self.dcache))
+        self.case.attempt("exported filesystems", lambda: nfs.sides(self.case, self.dcache))
 
     def _uptime(self):
         return round(self.tasks.now / 1e9, 3)
@@ -144,10 +152,9 @@ class Work:
             return 0
         if self.tasks.on_cpu(value):
             return 1
-        letter = self.tasks.letter(value)
-        if letter == "D" or (self.tasks.moving(value) and value.lockdep_depth):
+        if self.tasks.blocked(value):
             return 2
-        return 3 if letter in "SRIT" else 4
+        return 3 if self.tasks.letter(value) in "SRIT" else 4
 
     def _may_matter(self, value):
         """Whether a sleeping task's stack points at a dentry or an inode: most do not, and unwinding is dear."""
@@ -172,6 +179,15 @@ class Work:
                 continue
             words = self.tasks.words(value)
             if any(word in code for code in codes for word in words):
+                self.frames[value.pid] = self._unwind(value)
+
+    def _blocked_only(self):
+        """For an audit alone: unwinds blocked tasks, for circles of owners."""
+        for value in self.tasks.all.values():
+            if len(self.frames) >= MOST_LISTED:
+                return
+            self.case.in_time()
+            if value.pid not in self.frames and not self.tasks.on_cpu(value) and self.tasks.blocked(value):
                 self.frames[value.pid] = self._unwind(value)
 
     # Lookups and the audit

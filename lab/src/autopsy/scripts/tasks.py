@@ -138,6 +138,10 @@ class Tasks:
         on_its_way = value.state == 0 or value.state & flags.TASK_RTLOCK_WAIT
         return bool(self.on_cpu(value) or value.on_rq or on_its_way)
 
+    def blocked(self, value):
+        """Whether it is in the state D, waits for a lock of PREEMPT_RT, or does not run though it holds locks."""
+        return self.letter(value) == "D" or bool(value.pi_blocked_on or value.lockdep_depth)
+
     def waited(self, value):
         """Seconds since it last ran; None where it runs or that is not known."""
         if not value.ran or value.on_rq or self.on_cpu(value) or self.now <= value.ran:
