@@ -134,10 +134,6 @@ class Dcache:
         except (Absent, OverflowError, ValueError):
             return b"?"
 
-    def dead(self, value):
-        """Whether the lockref is marked dead."""
-        return value.count < 0
-
     def _slabs(self):
         if not slab.usable(self.case.prog):
             self.case.warn("dentries are found by their links only: this kernel's slabs are of a kind not known here")

@@ -6,9 +6,8 @@ dentry that a moving task has on its stack or in its registers (`world.touched`)
 """
 
 from buckets import dentry_bucket, in_lookup_bucket
-from world import Findings
+from world import DEAD, Findings
 
-DEAD = -128  # lockref_mark_dead() of lib/lockref.c.
 NFS_BLOCKED = 1  # NFS_FSDATA_BLOCKED of include/linux/nfs_fs.h.
 # Filesystems whose i_nlink is the truth, not a server's or a lower layer's.
 LOCAL = {"ext2", "ext3", "ext4", "xfs", "tmpfs", "ramfs", "f2fs"}
@@ -55,7 +54,7 @@ def _in_lookup_entry(world, found, bucket, value):
         found.add("in-lookup dentry without a parent", world.say(value), one)
     elif bucket != in_lookup_bucket(value.parent, value.hash_len & 0xFFFFFFFF, world.dcache.lookup_bits):
         found.add("in-lookup dentry in the wrong bucket", world.say(value), one)
-    if value.count < 0 and world.quiet(value):
+    if value.count == DEAD and world.quiet(value):
         found.add("dead dentry in the in-lookup table", world.say(value), one)
     if value.hash_pprev:
         found.add("in-lookup dentry that is hashed", world.say(value), one)
@@ -86,7 +85,7 @@ def hash_table(world, found):
 def _hash_entry(world, found, chain, value, before):
     if chain.locked or not world.quiet(value):
         return
-    if value.count < 0:
+    if value.count == DEAD:
         found.add("dead dentry in the hash table", f"{world.say(value)}: count {value.count}", [value.address])
     if dentry_bucket(value.hash_len, world.dcache.hash_shift) != chain.bucket:
         found.add("dentry in the wrong hash bucket", f"{world.say(value)} in bucket {chain.bucket}", [value.address])
@@ -120,7 +119,7 @@ def twins(world, found):
             continue
         seen = {}
         for value in members:
-            if value.hash_pprev and value.count >= 0:
+            if value.hash_pprev and value.count != DEAD:
                 seen.setdefault((value.parent, value.hash_len), []).append(value)
         for same in seen.values():
             if len(same) > 1 and not _told_apart(world, same[0], compare):
@@ -166,7 +165,7 @@ def references(world, found):
             found.add("unreferenced dentry that is not on the LRU", world.say(value), [value.address])
     for address, number in children.items():
         parent = world.dcache.dentries.get(address)
-        if parent is None or address in disturbed or not world.quiet(parent) or parent.count < 0:
+        if parent is None or address in disturbed or not world.quiet(parent) or parent.count == DEAD:
             continue
         if parent.count < number:
             detail = f"{world.say(parent)}: count {parent.count}, {number} children"
@@ -183,7 +182,7 @@ def tree(world, found):
         elif parent is None:
             if dcache.complete:
                 found.add("dentry whose parent is freed", f"{world.say(value)}: {value.parent:#x}", [value.address])
-        elif parent.count < 0 and world.quiet(parent):
+        elif parent.count == DEAD and world.quiet(parent):
             found.add("living dentry of a dead parent", world.say(value), [value.address, value.parent])
         elif parent.sb != value.sb:
             found.add("dentry and its parent are of two filesystems", world.say(value), [value.address])

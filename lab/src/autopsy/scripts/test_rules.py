@@ -125,7 +125,7 @@ class RulesTest(unittest.TestCase):
         self.assertEqual(self.found(dcache), {})
 
     def test_what_a_moving_task_works_on_is_not_judged(self):
-        dying = dentry(FIRST, count=rules.DEAD)
+        dying = dentry(FIRST, count=world.DEAD)
         dcache = FakeDcache(dying)
         dcache.hash_in(dying)
         self.assertEqual(list(self.found(dcache)), ["dead dentry in the hash table"])

@@ -2,6 +2,7 @@
 """What the rules of the audit look at, and what they find. Needs no drgn."""
 
 MOST_NAMED = 32
+DEAD = -128  # lockref_mark_dead() of lib/lockref.c; any other count below zero is wrong.
 
 
 class Findings:
@@ -55,7 +56,7 @@ class World:
         self.nfs_used = False
         self.name_count = lambda pointer: None  # References of a long name.
         self.path = lambda value: "?"
-        self.alive = [value for value in dcache.dentries.values() if value.count >= 0]
+        self.alive = [value for value in dcache.dentries.values() if value.count != DEAD]
 
     def say(self, value):
         """`«/a/b» 0xffff…`."""
