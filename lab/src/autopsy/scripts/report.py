@@ -46,7 +46,10 @@ def make(prog, dump, vmlinux_id, audit_only, started, seconds):
 
 def _head(case, dump, vmlinux_id):
     if dump.missing:
-        case.warn(f"the dump is cut short: {dump.missing >> 20} MiB of the guest's memory are missing")
+        case.warn(
+            f"the dump is cut short: {dump.missing >> 20} MiB of the guest's memory are missing, and with them perhaps"
+            " what would excuse a violation"
+        )
     return {
         "format": FORMAT,
         "drgn": drgn.__version__,

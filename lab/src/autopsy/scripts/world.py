@@ -42,6 +42,7 @@ class World:
     def __init__(self, dcache, flags):
         self.dcache = dcache
         self.flags = flags
+        self.stacks_read = False  # The stacks of all moving tasks were read.
         self.touched = set()  # Dentries that moving tasks point at.
         self.holders = {}  # Dentry → tasks of any kind that point at it.
         self.running_words = set()  # What stacks and registers of tasks on CPUs hold.
