@@ -38,8 +38,8 @@ def main():
     if not dump.info:
         return _fail(
             2,
-            f"{options.core} has no vmcoreinfo: the guest was stopped before its kernel had booted, or QEMU was started"
-            " without -device vmcoreinfo",
+            f"{options.core} has no vmcoreinfo: the guest was stopped before its kernel had booted, the file is cut off"
+            " at its beginning, or QEMU was started without -device vmcoreinfo",
         )
     if not elf.same_build(dump.build_id, vmlinux_id):
         return _fail(

@@ -93,6 +93,7 @@ class Dcache:
         self.counters = {}
         # Every dentry was found, so that a missing one is missing.
         self.complete = False
+        self.quarantined = slab.quarantined(prog)
         flag = case.flags
         self.in_lookup = flag.mask("PAR_LOOKUP")
 
@@ -132,10 +133,6 @@ class Dcache:
             return self.memory.read(value.name, length)
         except (Absent, OverflowError, ValueError):
             return b"?"
-
-    def dead(self, value):
-        """Whether the lockref is marked dead."""
-        return value.count < 0
 
     def _slabs(self):
         if not slab.usable(self.case.prog):

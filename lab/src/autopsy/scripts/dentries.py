@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Dentries that are told of in full, and why."""
 
+from drgn.helpers.linux.fs import for_each_mount, mount_dst
+
 import flags
 from buckets import is_kernel_pointer
-from drgn.helpers.linux.fs import for_each_mount, mount_dst
 
 MOST = 500
 

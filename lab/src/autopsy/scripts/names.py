@@ -10,6 +10,13 @@ from case import FAULTS
 from layout import Record, member_at
 
 DEEPEST = 128
+_RECORDS = {
+    "path": {"dentry": "dentry"},
+    "qstr": {"name": "name", "hash_len": "hash_len"},
+    "file": {"dentry": ("f_path.dentry", "__f_path.dentry")},
+    "filename": {"name": "name"},
+    "nameidata": {"dentry": "path.dentry", "name": "last.name"},
+}
 
 
 class Names:
@@ -20,12 +27,13 @@ class Names:
         self.dcache = dcache
         self.tasks = tasks
         self.sorted = {}
-        prog = case.prog
-        self.path = Record(prog, "struct path", {"dentry": "dentry"})
-        self.qstr = Record(prog, "struct qstr", {"name": "name", "hash_len": "hash_len"})
-        self.file = Record(prog, "struct file", {"dentry": ("f_path.dentry", "__f_path.dentry")})
-        self.filename = Record(prog, "struct filename", {"name": "name"})
-        self.nameidata = Record(prog, "struct nameidata", {"dentry": "path.dentry", "name": "last.name"})
+        self.records = {}
+
+    def record(self, name):
+        """The record of a structure by which a frame leads to a name; raises LookupError."""
+        if name not in self.records:
+            self.records[name] = Record(self.case.prog, f"struct {name}", _RECORDS[name])
+        return self.records[name]
 
     def text(self, value):
         """Name of a dentry as text."""
@@ -85,19 +93,27 @@ class Names:
         return f"({flags.kind_of(value.mode)} {value.number}, {self.super(value.sb)})" if value else ""
 
     def _qstr_about(self, address):
-        value = self.case.memory.record(self.qstr, address)
+        value = self.case.memory.record(self.record("qstr"), address)
         return f"«{self.case.memory.text(value.name)[: value.hash_len >> 32]}»"
 
     def _filename_about(self, address):
-        return f"«{self.case.memory.text(self.case.memory.record(self.filename, address).name)}»"
+        return f"«{self.case.memory.text(self.case.memory.record(self.record('filename'), address).name)}»"
 
     def _nameidata_about(self, address):
-        value = self.case.memory.record(self.nameidata, address)
+        value = self.case.memory.record(self.record("nameidata"), address)
         return f"at {self.dentry(value.dentry)}, last «{self.case.memory.text(value.name)}»"
 
     def _task_about(self, address):
         value = self.tasks.all.get(address)
         return self.tasks.title(value) if value else ""
+
+    def code_of(self, function):
+        """The addresses of a function's code; none if it is not known."""
+        try:
+            symbol = self.case.prog.symbol(function)
+        except FAULTS:
+            return range(0)
+        return range(symbol.address, symbol.address + max(symbol.size, 1))
 
     # What an address lies in
 
@@ -149,7 +165,7 @@ def _dentry_of(record):
     """What to tell of a structure that leads to a dentry."""
 
     def about(names, address):
-        value = names.case.memory.record(getattr(names, record), address)
+        value = names.case.memory.record(names.record(record), address)
         return names.dentry(value.dentry) if value.dentry else ""
 
     return about

@@ -12,6 +12,7 @@ import stacks
 import waits
 from case import FAULTS, Case
 from dcache import Dcache
+from frames import BLOCKED, LOOKUP, blocked_dentry
 from locks import Locks
 from names import Names
 from tasks import PF_KTHREAD, Tasks
@@ -36,15 +37,19 @@ def make(prog, dump, vmlinux_id, audit_only, started, seconds):
     dcache = case.attempt("dentry cache", lambda: _dcache(case))
     if tasks is None or dcache is None:
         return told
-    work = Work(case, tasks, dcache, started)
-    work.audit(told) if audit_only else work.all(told)
+    work = case.attempt("what tasks point at", lambda: Work(case, tasks, dcache, started))
+    if work:
+        work.audit(told) if audit_only else work.all(told)
     told["warnings"] = case.warnings
     return told
 
 
 def _head(case, dump, vmlinux_id):
     if dump.missing:
-        case.warn(f"the dump is cut short: {dump.missing >> 20} MiB of the guest's memory are missing")
+        case.warn(
+            f"the dump is cut short: {dump.missing >> 20} MiB of the guest's memory are missing, and with them perhaps"
+            " what would excuse a violation"
+        )
     return {
         "format": FORMAT,
         "drgn": drgn.__version__,
@@ -86,9 +91,13 @@ class Work:
     def audit(self, told):
         """The audit alone."""
         told["uptime"] = self._uptime()
+        self._places()
         self.case.attempt("stacks of waiters", self._waiters_only)
+        self.case.attempt("stacks of blocked tasks", self._blocked_only)
         self._lookups()
         self._audit(told)
+        if self.frames:
+            self._waits(told)
         told["dentries"] = self.told.json()
 
     def all(self, told):
@@ -96,8 +105,7 @@ class Work:
         attempt = self.case.attempt
         told["uptime"] = self._uptime()
         told["crashed"] = crashed = self._crashed()
-        attempt("mounts", lambda: dentries.mounts(self.case, self.dcache))
-        attempt("exported filesystems", lambda: nfs.sides(self.case, self.dcache))
+        self._places()
         attempt("stacks", lambda: self._stacks(crashed))
         self._lookups()
         self._audit(told)
@@ -105,6 +113,10 @@ class Work:
         attempt("dentries on stacks", self._on_stacks)
         told["tasks"] = [one for one in (self._task(value) for value in self.listed) if one]
         told["dentries"] = self.told.json()
+
+    def _places(self):
+        self.case.attempt("mounts", lambda: dentries.mounts(self.case, self.dcache))
+        self.case.attempt("exported filesystems", lambda: nfs.sides(self.case, self.dcache))
 
     def _uptime(self):
         return round(self.tasks.now / 1e9, 3)
@@ -143,10 +155,9 @@ class Work:
             return 0
         if self.tasks.on_cpu(value):
             return 1
-        letter = self.tasks.letter(value)
-        if letter == "D" or (self.tasks.moving(value) and value.lockdep_depth):
+        if self.tasks.blocked(value):
             return 2
-        return 3 if letter in "SRIT" else 4
+        return 3 if self.tasks.letter(value) in "SRIT" else 4
 
     def _may_matter(self, value):
         """Whether a sleeping task's stack points at a dentry or an inode: most do not, and unwinding is dear."""
@@ -164,24 +175,23 @@ class Work:
     def _waiters_only(self):
         """For an audit alone: unwinds the sleeping tasks whose stacks hold a return address of a function that waits
         for a dentry."""
-        ranges = [
-            self._range(name) for name in ("d_alloc_parallel", "__nfs_lookup_revalidate", "nfs_lookup_revalidate")
-        ]
-        ranges = [one for one in ranges + [self._range("nfs4_lookup_revalidate")] if one]
+        codes = [self.names.code_of(name) for name in LOOKUP + BLOCKED]
         for value in self.tasks.all.values():
             self.case.in_time()
             if self.tasks.moving(value) or value.exit_state:
                 continue
             words = self.tasks.words(value)
-            if any(low <= word < high for low, high in ranges for word in words):
+            if any(word in code for code in codes for word in words):
                 self.frames[value.pid] = self._unwind(value)
 
-    def _range(self, name):
-        try:
-            symbol = self.case.prog.symbol(name)
-        except FAULTS:
-            return None
-        return symbol.address, symbol.address + max(symbol.size, 1)
+    def _blocked_only(self):
+        """For an audit alone: unwinds blocked tasks, for circles of owners."""
+        for value in self.tasks.all.values():
+            if len(self.frames) >= MOST_LISTED:
+                return
+            self.case.in_time()
+            if value.pid not in self.frames and not self.tasks.on_cpu(value) and self.tasks.blocked(value):
+                self.frames[value.pid] = self._unwind(value)
 
     # Lookups and the audit
 
@@ -195,7 +205,7 @@ class Work:
             if not frames or self.tasks.moving(value):
                 continue
             dentry = waits.lookup_dentry(self.dcache, self.tasks, value, frames)
-            blocked = waits.blocked_dentry(frames)
+            blocked = blocked_dentry(frames)
             for address, kind in ((dentry, "lookup"), (blocked, "blocked")):
                 if address:
                     self.world.waiters.append((value.pid, address, kind))

@@ -6,77 +6,17 @@ dentry that a moving task has on its stack or in its registers (`world.touched`)
 """
 
 from buckets import dentry_bucket, in_lookup_bucket
+from world import DEAD, Findings
 
-DEAD = -128  # lockref_mark_dead() of lib/lockref.c.
 NFS_BLOCKED = 1  # NFS_FSDATA_BLOCKED of include/linux/nfs_fs.h.
 # Filesystems whose i_nlink is the truth, not a server's or a lower layer's.
 LOCAL = {"ext2", "ext3", "ext4", "xfs", "tmpfs", "ramfs", "f2fs"}
+# Those of them that keep their names in the dentry cache alone.
+PINNED = {"tmpfs", "ramfs"}
 # include/linux/fsnotify_backend.h: FS_EVENT_ON_CHILD, and FS_EVENTS_POSS_ON_CHILD without what later kernels added.
 EVENT_ON_CHILD = 0x08000000
 POSSIBLE_ON_CHILD = 0x0007103F
 S_IFMT, S_IFDIR = 0o170000, 0o040000
-MOST_NAMED = 32
-
-
-class Findings:
-    """What was found broken, by rule."""
-
-    def __init__(self):
-        self.by_rule = {}
-
-    def add(self, rule, detail, dentries=(), tasks=()):
-        """Notes one breach of a rule."""
-        found = self.by_rule.setdefault(rule, {"details": [], "dentries": [], "tasks": [], "times": 0})
-        found["times"] += 1
-        if len(found["details"]) < 3:
-            found["details"].append(detail)
-        for key, values in (("dentries", dentries), ("tasks", tasks)):
-            room = MOST_NAMED - len(found[key])
-            found[key] += [value for value in values if value not in found[key]][:room]
-
-    def json(self):
-        """The violations for autopsy.json, in the order in which they were found."""
-        return [
-            {
-                "rule": rule,
-                "detail": "; ".join(found["details"]) + (" …" if found["times"] > 3 else ""),
-                "dentries": [f"{address:#x}" for address in found["dentries"]],
-                "tasks": found["tasks"],
-                "times": found["times"],
-            }
-            for rule, found in self.by_rule.items()
-        ]
-
-
-class World:
-    """What the rules look at. `dcache` has dentries, inodes, supers, tables and counters; `tasks` is asked by two
-    functions only, so that tests can make a world of their own."""
-
-    def __init__(self, dcache, flags):
-        self.dcache = dcache
-        self.flags = flags
-        self.touched = set()  # Dentries that moving tasks point at.
-        self.holders = {}  # Dentry → tasks of any kind that point at it.
-        self.running_words = set()  # What stacks and registers of tasks on CPUs hold.
-        self.all_inodes = set()  # Inodes on any task's stack.
-        self.movers = 0  # Moving tasks that point at a dentry.
-        self.waiters = []  # (tid, dentry, kind) of tasks asleep: `lookup` or `blocked`.
-        self.lookers = {}  # In-lookup dentry → task that looks it up.
-        self.wait_gone = {}  # In-lookup dentry → why its wait queue is not where it must be.
-        self.known_tasks = set()
-        self.roots = {sb.root for sb in dcache.supers.values()}
-        self.nfs_used = False
-        self.name_count = lambda pointer: None  # References of a long name.
-        self.path = lambda value: "?"
-        self.alive = [value for value in dcache.dentries.values() if value.count >= 0]
-
-    def say(self, value):
-        """`«/a/b» 0xffff…`."""
-        return f"«{self.path(value)}» {value.address:#x}"
-
-    def quiet(self, value):
-        """Whether nobody is at work on a dentry or right beside it."""
-        return value.address not in self.touched
 
 
 def judge(world):
@@ -114,7 +54,7 @@ def _in_lookup_entry(world, found, bucket, value):
         found.add("in-lookup dentry without a parent", world.say(value), one)
     elif bucket != in_lookup_bucket(value.parent, value.hash_len & 0xFFFFFFFF, world.dcache.lookup_bits):
         found.add("in-lookup dentry in the wrong bucket", world.say(value), one)
-    if value.count < 0 and world.quiet(value):
+    if value.count == DEAD and world.quiet(value):
         found.add("dead dentry in the in-lookup table", world.say(value), one)
     if value.hash_pprev:
         found.add("in-lookup dentry that is hashed", world.say(value), one)
@@ -145,7 +85,7 @@ def hash_table(world, found):
 def _hash_entry(world, found, chain, value, before):
     if chain.locked or not world.quiet(value):
         return
-    if value.count < 0:
+    if value.count == DEAD:
         found.add("dead dentry in the hash table", f"{world.say(value)}: count {value.count}", [value.address])
     if dentry_bucket(value.hash_len, world.dcache.hash_shift) != chain.bucket:
         found.add("dentry in the wrong hash bucket", f"{world.say(value)} in bucket {chain.bucket}", [value.address])
@@ -179,7 +119,7 @@ def twins(world, found):
             continue
         seen = {}
         for value in members:
-            if value.hash_pprev and value.count >= 0:
+            if value.hash_pprev and value.count != DEAD:
                 seen.setdefault((value.parent, value.hash_len), []).append(value)
         for same in seen.values():
             if len(same) > 1 and not _told_apart(world, same[0], compare):
@@ -225,7 +165,7 @@ def references(world, found):
             found.add("unreferenced dentry that is not on the LRU", world.say(value), [value.address])
     for address, number in children.items():
         parent = world.dcache.dentries.get(address)
-        if parent is None or address in disturbed or not world.quiet(parent) or parent.count < 0:
+        if parent is None or address in disturbed or not world.quiet(parent) or parent.count == DEAD:
             continue
         if parent.count < number:
             detail = f"{world.say(parent)}: count {parent.count}, {number} children"
@@ -242,7 +182,7 @@ def tree(world, found):
         elif parent is None:
             if dcache.complete:
                 found.add("dentry whose parent is freed", f"{world.say(value)}: {value.parent:#x}", [value.address])
-        elif parent.count < 0 and world.quiet(parent):
+        elif parent.count == DEAD and world.quiet(parent):
             found.add("living dentry of a dead parent", world.say(value), [value.address, value.parent])
         elif parent.sb != value.sb:
             found.add("dentry and its parent are of two filesystems", world.say(value), [value.address])
@@ -329,16 +269,29 @@ def _inode_of(world, found, inode, values, listed):
         found.add("directory with more than one dentry", detail, [v.address for v in values])
 
 
-def ghosts(world, found):
-    """A name of a deleted inode is not found any more. Whoever deletes it, has the dentry on its stack meanwhile."""
+def links(world, found):
+    """An inode has no more hashed dentries than links; and where the dentries are all that a filesystem has of its
+    names, not fewer. Whoever changes either has the dentry or the inode on its stack meanwhile."""
     dcache = world.dcache
+    of_inode, busy = {}, set()
     for value in world.alive:
-        if not value.inode or not value.hash_pprev or value.address in world.holders:
-            continue
-        inode = dcache.inodes.get(value.inode)
         sb = dcache.supers.get(value.sb)
-        if inode and sb and inode.links == 0 and sb.type in LOCAL and value.parent != value.address:
-            found.add("hashed dentry of a deleted inode", f"{world.say(value)}: inode {inode.number}", [value.address])
+        if value.inode and sb and sb.type in LOCAL and value.parent != value.address:
+            of_inode.setdefault(value.inode, []).append(value)
+            if value.address in world.holders:
+                busy.add(value.inode)
+    for address, values in of_inode.items():
+        inode = dcache.inodes.get(address)
+        if inode is None or address in busy or address in world.all_inodes:
+            continue
+        hashed = [value for value in values if value.hash_pprev]
+        directory = inode.mode & S_IFMT == S_IFDIR
+        names = min(inode.links, 1) if directory else inode.links
+        detail = f"{world.say(values[0])}: inode {inode.number}, {inode.links} links, {len(hashed)} hashed dentries"
+        if len(hashed) > names:
+            found.add("more hashed dentries of an inode than it has links", detail, [v.address for v in hashed])
+        elif len(hashed) < names and dcache.supers[values[0].sb].type in PINNED:
+            found.add("linked inode of tmpfs that has lost its name", detail, [v.address for v in values])
 
 
 def watched(world, found):
@@ -353,7 +306,7 @@ def watched(world, found):
             parent = dcache.dentries.get(at)
             inode = dcache.inodes.get(parent.inode) if parent and parent.inode else None
             mask = inode.fsnotify if inode and inode.fsnotify is not None else 0
-            busy = at in world.holders or (inode and inode.address in world.all_inodes)
+            busy = inode and inode.address in world.marking
             watching[at] = mask & EVENT_ON_CHILD and mask & POSSIBLE_ON_CHILD and not busy
         if watching[at] and value.address not in world.holders:
             found.add("child of a watched directory without its flag", world.say(value), [value.address])
@@ -389,8 +342,9 @@ def numbers(world, found):
     lru_flag, shrink = flags.mask("LRU_LIST"), flags.mask("SHRINK_LIST")
     unused = negative = 0
     of_super = {}
-    for value in dcache.dentries.values():
-        if value.flags & lru_flag and value.flags != 0x6B6B6B6B:
+    # A dead dentry may still be on a shrink list; but in KASAN's quarantine its flags are no flags.
+    for value in world.alive if dcache.quarantined else dcache.dentries.values():
+        if value.flags & lru_flag:
             unused += 1
             if not value.flags & shrink:
                 of_super[value.sb] = of_super.get(value.sb, 0) + 1
@@ -483,7 +437,7 @@ RULES = [
     tree,
     siblings,
     aliases,
-    ghosts,
+    links,
     watched,
     lru,
     numbers,

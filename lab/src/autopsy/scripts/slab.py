@@ -6,16 +6,14 @@ A dentry that leaked hangs on no list, so the slabs are the only place where all
 
 from collections import namedtuple
 
-from drgn.helpers.linux.percpu import per_cpu_ptr
 from drgn.helpers.linux.cpumask import for_each_possible_cpu
+from drgn.helpers.linux.percpu import per_cpu_ptr
 
 from buckets import is_kernel_pointer
 from core import Absent
 from layout import Record, has_member, has_type
 from memory import PAGE
 
-# PGTY_slab of include/linux/page-flags.h, in the top byte of page_type; found in the debug information where it is.
-PGTY_SLAB = 0xF5
 CHUNK_PAGES = 32768
 
 Geometry = namedtuple("Geometry", "address size object_size offset red_left random")
@@ -34,8 +32,7 @@ class Slabs:
             "struct slab",
             {"cache": "slab_cache", "freelist": "freelist", "counters": "counters", "type": "__page_type"},
         )
-        typed = has_type(case.prog, "enum pagetype") and self.slab.has("type")
-        self.typed = typed  # Whether the top byte of page_type says what a page is.
+        self.page_type = _page_type(case.prog)
         self.bases = []  # (address of the first object, number of objects, freelist)
         self.of_page = {}  # page number of the direct map → index into bases
         self.free = set()
@@ -77,7 +74,7 @@ class Slabs:
     def _add(self, frame, data, at):
         value = self.slab.unpack(0, data, at)
         objects = (value.counters >> 16) & 0x7FFF
-        if self.typed and value.type >> 24 != PGTY_SLAB:
+        if self.page_type is not None and value.type is not None and value.type >> 24 != self.page_type:
             return
         size = self.geometry.size
         if not 0 < objects <= PAGE:
@@ -147,3 +144,19 @@ def _geometry(cache):
 def usable(prog):
     """Whether free objects can be told: with sheaves (6.18) some are in per-CPU arrays that are not read here."""
     return has_type(prog, "struct slab") and not has_member(prog, "struct kmem_cache", "cpu_sheaves")
+
+
+def _page_type(prog):
+    """PGTY_slab, which is in the top byte of the page_type of a slab since 6.12; None for older kernels."""
+    try:
+        for item in prog.type("enum pagetype").enumerators:
+            if item.name == "PGTY_slab":
+                return item.value
+    except LookupError:
+        pass
+    return None
+
+
+def quarantined(prog):
+    """Whether freed objects may lie in KASAN's quarantine, overwritten at their beginning and on no free list."""
+    return has_member(prog, "struct kmem_cache", "kasan_info")

@@ -1,20 +1,14 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Stacks of tasks: frames with file and line, inlined ones too, and what their arguments point at."""
 
-import re
-
 import drgn
 
 from buckets import is_kernel_pointer
 from case import FAULTS
+from frames import Frame, Variable, relative
 from layout import bare
 
 MOST_FRAMES = 100
-# Folders of a kernel tree's root that C code is in.
-_TREE = re.compile(
-    r"(?:^|/)((?:arch|block|certs|crypto|drivers|fs|include|init|io_uring|ipc|kernel|lib|mm|net|rust|security|sound"
-    r"|virt)/.*)$"
-)
 # Where arguments are worth their reading.
 _RELEVANT = ("fs/", "kernel/locking/", "net/sunrpc/", "include/linux/", "kernel/sched/wait", "kernel/sched/completion")
 _STRUCTURES = {
@@ -47,56 +41,6 @@ _STRUCTURES = {
     "vfsmount",
     "wait_queue_head",
 }
-
-
-class Variable:
-    """A pointer to a structure that a frame's variable holds; or the address of one that lies in the frame."""
-
-    def __init__(self, name, kind, address):
-        self.name = name
-        self.kind = kind
-        self.address = address
-
-
-class Frame:
-    """One frame."""
-
-    def __init__(self, function, file, line, inline):
-        self.function = function
-        self.file = file
-        self.line = line
-        self.inline = inline
-        self.variables = []
-
-    def find(self, kind, *names):
-        """Address in the first variable of a structure's kind, those of the given names before others; None if no such
-        variable is known."""
-        fitting = [variable for variable in self.variables if variable.kind == kind and variable.address]
-        for name in names:
-            for variable in fitting:
-                if variable.name == name:
-                    return variable.address
-        return fitting[0].address if fitting and not names else None
-
-    def json(self, describe):
-        """The frame for autopsy.json."""
-        arguments = {variable.name: describe(variable) for variable in self.variables}
-        return {
-            "function": self.function,
-            "file": self.file,
-            "line": self.line,
-            "inline": self.inline,
-            "arguments": arguments,
-        }
-
-
-def relative(path):
-    """A source file relative to the tree, however the build named it."""
-    if not path:
-        return None
-    path = re.sub(r"^.*?/src/(?!linux)", "", path) if "/src/" in path and not _TREE.match(path) else path
-    found = _TREE.search(path)
-    return found[1] if found else path.lstrip("./")
 
 
 def unwind(tasks, value, arguments=True):

@@ -4,8 +4,8 @@
 import struct
 
 import drgn
-from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.cpumask import for_each_online_cpu
+from drgn.helpers.linux.percpu import per_cpu
 
 import flags
 from buckets import is_kernel_pointer
@@ -126,6 +126,8 @@ class Tasks:
 
     def on_cpu(self, value):
         """Whether it ran when the guest was stopped."""
+        if not self.current:
+            return bool(value.on_cpu)  # The run queues are not in the dump; the task itself knows, if not as surely.
         return self.current.get(value.cpu) == value.address
 
     def moving(self, value):
@@ -135,6 +137,10 @@ class Tasks:
             return False
         on_its_way = value.state == 0 or value.state & flags.TASK_RTLOCK_WAIT
         return bool(self.on_cpu(value) or value.on_rq or on_its_way)
+
+    def blocked(self, value):
+        """Whether it is in the state D, waits for a lock of PREEMPT_RT, or does not run though it holds locks."""
+        return self.letter(value) == "D" or bool(value.pi_blocked_on or value.lockdep_depth)
 
     def waited(self, value):
         """Seconds since it last ran; None where it runs or that is not known."""

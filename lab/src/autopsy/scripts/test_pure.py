@@ -9,6 +9,7 @@ import unittest
 import buckets
 import core
 import flags
+import frames
 import graph
 
 
@@ -65,6 +66,67 @@ class BucketsTest(unittest.TestCase):
         self.assertEqual(buckets.walk(5, follow.get), ([5, 6], "circle"))
         self.assertEqual(buckets.walk(8, follow.get), ([], "wild pointer"))
         self.assertEqual(buckets.walk(1, lambda at: at + 1, limit=4)[1], "endless")
+
+
+def stack(*named):
+    """Frames of `function file` each, with their variables."""
+    made = []
+    for text, *variables in named:
+        function, _, file = text.partition(" ")
+        frame = frames.Frame(function, file or None, 1, False)
+        frame.variables = [frames.Variable(*variable) for variable in variables]
+        made.append(frame)
+    return made
+
+
+SLEEP = [("context_switch kernel/sched/core.c",), ("schedule kernel/sched/core.c",)]
+ADDRESS = 0xFFFF888003C99680
+
+
+class FramesTest(unittest.TestCase):
+    def test_files_are_relative_to_the_tree_however_the_build_named_them(self):
+        for path in (
+            "../src/fs/dcache.c",
+            "/usr/src/linux-6.12/fs/dcache.c",
+            "/home/me/linux/fs/dcache.c",
+            "fs/dcache.c",
+        ):
+            self.assertEqual(frames.relative(path), "fs/dcache.c")
+        self.assertEqual(frames.relative("./include/linux/fs.h"), "include/linux/fs.h")
+        self.assertIsNone(frames.relative(""))
+
+    def test_the_frame_that_sleeps_is_the_first_that_is_no_helper(self):
+        found = stack(*SLEEP, ("d_wait_lookup fs/dcache.c",), ("d_alloc_parallel fs/dcache.c",))
+        self.assertEqual(found[frames.sleeping_frame(found)].function, "d_wait_lookup")
+        self.assertEqual(frames.locking_frames(found), [])
+
+    def test_a_lock_is_waited_for_in_locking_functions_up_to_their_caller(self):
+        found = stack(
+            *SLEEP,
+            ("rtlock_slowlock kernel/locking/rtmutex.c",),
+            ("rt_spin_lock kernel/locking/spinlock_rt.c", ("lock", "spinlock", ADDRESS)),
+            ("spin_lock include/linux/spinlock_rt.h",),
+            ("dput fs/dcache.c",),
+        )
+        within = frames.locking_frames(found)
+        self.assertEqual([frame.function for frame in within][-1], "spin_lock")
+        self.assertEqual(within[3].find("spinlock"), ADDRESS)
+
+    def test_waits_for_an_rpc_and_for_an_unlink(self):
+        rpc = stack(
+            *SLEEP,
+            ("rpc_wait_bit_killable net/sunrpc/sched.c",),
+            ("__rpc_execute net/sunrpc/sched.c", ("task", "rpc_task", ADDRESS)),
+        )
+        self.assertEqual(frames.rpc_task(rpc), ADDRESS)
+        self.assertIsNone(frames.blocked_dentry(rpc))
+        unlink = stack(*SLEEP, ("__nfs_lookup_revalidate fs/nfs/dir.c", ("dentry", "dentry", ADDRESS)))
+        self.assertEqual(frames.blocked_dentry(unlink), ADDRESS)
+        self.assertIsNone(frames.rpc_task(unlink))
+
+    def test_an_error_is_not_a_dentry(self):
+        unlink = stack(*SLEEP, ("__nfs_lookup_revalidate fs/nfs/dir.c", ("dentry", "dentry", (1 << 64) - 17)))
+        self.assertIsNone(frames.blocked_dentry(unlink))
 
 
 class GraphTest(unittest.TestCase):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import buckets
 import flags
 import rules
+import world
 
 FLAGS = flags.from_macros("6.12.117")
 PAR_LOOKUP, LRU, OP_COMPARE = FLAGS.mask("PAR_LOOKUP"), FLAGS.mask("LRU_LIST"), FLAGS.mask("OP_COMPARE")
@@ -56,6 +57,7 @@ class FakeDcache:
         }
         self.hash, self.lookup, self.hash_shift, self.hash_base, self.lookup_bits = [], [], 16, TABLE, 10
         self.slabs, self.complete, self.counters, self.rt, self.freed = None, True, {}, True, set()
+        self.quarantined = False
 
     def get(self, address):
         return self.dentries.get(address)
@@ -92,9 +94,9 @@ def inode(address, mode, first, **more):
 
 
 class RulesTest(unittest.TestCase):
-    def found(self, dcache, **world):
-        made = rules.World(dcache, FLAGS)
-        for key, value in world.items():
+    def found(self, dcache, **more):
+        made = world.World(dcache, FLAGS)
+        for key, value in more.items():
             setattr(made, key, value)
         return rules.judge(made).by_rule
 
@@ -123,7 +125,7 @@ class RulesTest(unittest.TestCase):
         self.assertEqual(self.found(dcache), {})
 
     def test_what_a_moving_task_works_on_is_not_judged(self):
-        dying = dentry(FIRST, count=rules.DEAD)
+        dying = dentry(FIRST, count=world.DEAD)
         dcache = FakeDcache(dying)
         dcache.hash_in(dying)
         self.assertEqual(list(self.found(dcache)), ["dead dentry in the hash table"])
@@ -174,8 +176,15 @@ class RulesTest(unittest.TestCase):
         dcache = FakeDcache(ghost)
         dcache.inodes[INODE] = inode(INODE, 0o100644, FIRST, links=0)
         dcache.hash_in(ghost)
-        self.assertEqual(list(self.found(dcache)), ["hashed dentry of a deleted inode"])
+        self.assertEqual(list(self.found(dcache)), ["more hashed dentries of an inode than it has links"])
         self.assertEqual(self.found(dcache, holders={FIRST: [71]}), {})
+
+    def test_a_linked_file_of_tmpfs_is_hashed(self):
+        dcache = FakeDcache(dentry(FIRST, inode=INODE))
+        dcache.inodes[INODE] = inode(INODE, 0o100644, FIRST)
+        self.assertEqual(self.found(dcache), {})
+        dcache.supers[SB].type = "tmpfs"
+        self.assertEqual(list(self.found(dcache)), ["linked inode of tmpfs that has lost its name"])
 
     def test_a_child_of_a_watched_directory_has_the_flag(self):
         child = dentry(FIRST, inode=INODE)

@@ -3,31 +3,7 @@
 
 import nfs
 from buckets import is_kernel_pointer
-
-LOOKUP = ("d_wait_lookup", "d_alloc_parallel")
-# Functions that only wait, whoever asks them to.
-_HELPERS = ("kernel/sched/", "kernel/time/", "include/", "arch/", "lib/", "kernel/entry/", "kernel/softirq")
-_BLOCKED = ("__nfs_lookup_revalidate", "nfs_lookup_revalidate", "nfs4_lookup_revalidate")
-
-
-def sleeping_frame(frames):
-    """Index of the frame that went to sleep: the first that is no helper; None if all are."""
-    for index, frame in enumerate(frames):
-        if frame.file and not frame.file.startswith(_HELPERS):
-            return index
-    return None
-
-
-def locking_frames(frames):
-    """The frames of a locking function that a task sleeps in, with the one that called it; empty if it sleeps
-    elsewhere."""
-    index = sleeping_frame(frames)
-    if index is None or not frames[index].file.startswith("kernel/locking/"):
-        return []
-    end = index
-    while end < len(frames) and (frames[end].file or "").startswith(("kernel/locking/", "include/linux/")):
-        end += 1
-    return frames[:end]
+from frames import LOOKUP, blocked_dentry, locking_frames, rpc_task, sleeping_frame
 
 
 def lookup_dentry(dcache, tasks, value, frames):
@@ -55,33 +31,6 @@ def _from_stack(dcache, tasks, value):
             for other in entries:
                 if other is not own and (other.parent, other.hash_len) == (own.parent, own.hash_len):
                     return other.address
-    return 0
-
-
-def blocked_dentry(frames):
-    """The dentry whose NFS unlink or rename a task waits to end; None if it does not wait so."""
-    index = sleeping_frame(frames)
-    if index is None or frames[index].function not in _BLOCKED:
-        return None
-    for frame in frames[index : index + 3]:
-        address = frame.find("dentry", "dentry")
-        if address and is_kernel_pointer(address):
-            return address
-    return None
-
-
-def rpc_task(frames):
-    """Address of the RPC task that a task waits for; 0 if it cannot be told, None if it does not wait for one."""
-    index = sleeping_frame(frames)
-    if index is None or not frames[index].file.startswith(("net/sunrpc/", "fs/nfs/")):
-        return None
-    within = frames[index : index + 12]
-    if not any(f.function.startswith(("rpc_wait", "__rpc_wait", "rpc_run", "__rpc_execute")) for f in within):
-        return None
-    for frame in within:
-        address = frame.find("rpc_task")
-        if address and is_kernel_pointer(address):
-            return address
     return 0
 
 
