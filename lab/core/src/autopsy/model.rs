@@ -108,7 +108,7 @@ pub struct Held {
 pub struct Lock {
     /// Its address.
     pub address: String,
-    /// `rwsem`, `mutex`, `rt-mutex`, `spinlock`.
+    /// `rwsem`, `mutex`, `rt-mutex`, `spinlock`, `semaphore`.
     pub kind: String,
     /// What it is, for people: `i_rwsem of /export/d3 (xfs, inode 131)`.
     pub name: String,
