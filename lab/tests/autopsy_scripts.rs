@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The tests of the autopsy's scripts that need neither drgn nor a dump, run as Python runs them.
 
-#![expect(clippy::print_stderr, reason = "what was not checked must be seen")]
-
 use std::path::Path;
 use std::process::Command;
 

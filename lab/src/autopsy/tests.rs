@@ -485,3 +485,72 @@ async fn a_full_disk_costs_the_autopsy_alone() {
         .check(&answers(""), &["MiB are free in", "make room there"])
         .await;
 }
+
+impl Bench {
+    /// The boot as a command finds it later.
+    fn shelved(&self) -> crate::store::RunAt {
+        let job = Job {
+            format: 2,
+            out: self.out(),
+            work: lab_core::job::Work::Boot(self.job.clone()),
+        };
+        file::write_json(&self.out().join("job.json"), &job).unwrap();
+        file::write_json(&self.out().join("recording.json"), &self.recording).unwrap();
+        crate::store::RunAt {
+            folder: self.out(),
+            id: "rt-0001-01".into(),
+            set: None,
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_autopsy_outlives_its_dump() {
+    let bench = Bench::new(&[("vmcore.zst", None)]);
+    bench.examine(&answers("")).await;
+    fs::remove_file(bench.out().join("vmcore.zst")).unwrap();
+    let at = bench.shelved();
+    let told = again(&at, stop::never()).await.unwrap();
+    assert_eq!(told.autopsy.crashed, Some(5));
+    assert!(
+        told.remarks[0].contains("the dump was not kept"),
+        "{:?}",
+        told.remarks
+    );
+    fs::remove_file(bench.out().join(AUTOPSY_JSON)).unwrap();
+    let error = again(&at, stop::never()).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("there is no autopsy of rt-0001-01: the dump was not kept")
+    );
+    assert!(
+        error.hint_text().unwrap().contains("`dump: all`"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_boot_without_dumps_says_whose_choice_that_was() {
+    let mut bench = Bench::new(&[]);
+    let hint = async |bench: &Bench| {
+        let error = again(&bench.shelved(), stop::never()).await.unwrap_err();
+        assert!(
+            error.to_string().contains("this boot left no dump"),
+            "{error}"
+        );
+        error.hint_text().unwrap().to_owned()
+    };
+    assert!(
+        hint(&bench)
+            .await
+            .contains("kept of the first of each kind")
+    );
+    bench.job.evidence.dump = DumpPolicy::None;
+    assert!(hint(&bench).await.contains("takes no dumps"));
+    fs::write(bench.out().join(AUTOPSY_JSON), "{\"format\": 99}").unwrap();
+    let error = again(&bench.shelved(), stop::never()).await.unwrap_err();
+    assert!(error.to_string().contains("has format 99"), "{error}");
+    fs::write(bench.out().join(AUTOPSY_JSON), "{\"for").unwrap();
+    assert!(lines(&bench.out())[0].contains("autopsy.json"));
+}

@@ -278,9 +278,11 @@ impl<'a> Making<'a> {
         }
     }
 
-    /// Two tasks that sleep in one function wait for two things.
+    /// Two tasks that sleep in one function wait for two things. Of a thing without a name, that function is all that is
+    /// known.
     fn key_of(&self, wait: &Wait) -> String {
         match wait.kind.as_str() {
+            "lock" | "dentry" | "rpc" if wait.on.is_empty() => wait.what.clone(),
             "lock" | "dentry" | "rpc" => wait.on.clone(),
             _ => format!("{} {}", wait.on, wait.tid),
         }
@@ -324,7 +326,7 @@ impl<'a> Making<'a> {
                 (Kind::Lock, lock.name.clone(), detail)
             }
             Some(lock) => (Kind::Lock, lock.name.clone(), lock.kind.clone()),
-            None => (Kind::Lock, format!("lock {key}"), String::new()),
+            None => (Kind::Lock, unnamed("lock", key), String::new()),
         }
     }
 
@@ -337,14 +339,14 @@ impl<'a> Making<'a> {
                 };
                 (Kind::Dentry, dentry_title(dentry), detail.to_owned())
             }
-            None => (Kind::Dentry, format!("dentry {key}"), String::new()),
+            None => (Kind::Dentry, unnamed("dentry", key), String::new()),
         }
     }
 
     fn rpc(&self, key: &str) -> (Kind, String, String) {
         let found = (self.autopsy.rpc.iter()).find(|rpc| rpc.id.to_string() == key);
         let title = found.map_or_else(
-            || format!("RPC {key}"),
+            || unnamed("RPC", key),
             |rpc| format!("RPC {key} {}", rpc.procedure),
         );
         let queue = found.and_then(|rpc| rpc.queue.clone()).unwrap_or_default();
@@ -364,5 +366,13 @@ impl<'a> Making<'a> {
             });
         }
         at
+    }
+}
+
+/// A thing of which only the key is known: an address, or words with the function before them.
+fn unnamed(kind: &str, key: &str) -> String {
+    match key.split_once(": ") {
+        Some((function, words)) => format!("{words} in {function}()"),
+        None => format!("{kind} {key}"),
     }
 }

@@ -86,6 +86,7 @@ fn is_sleep(function: &str) -> bool {
         "preempt_schedule",
         "preempt_schedule_common",
         "preempt_schedule_irq",
+        "preempt_schedule_thunk",
         "preempt_schedule_notrace",
         "__cond_resched",
         "schedule_timeout",

@@ -264,6 +264,26 @@ fn an_unfinished_lookup_and_a_holder_that_runs_are_told_apart() {
 }
 
 #[test]
+fn a_lock_without_a_name_is_told_by_the_function_that_waits() {
+    let wait = |tid| Wait {
+        tid,
+        kind: "lock".into(),
+        what: "mnt_want_write: a lock that is not known".into(),
+        ..Wait::default()
+    };
+    let autopsy = Autopsy {
+        waits: vec![wait(1), wait(2)],
+        ..Autopsy::default()
+    };
+    assert_eq!(
+        summary(&autopsy),
+        [
+            "2 tasks wait for a lock that is not known in mnt_want_write(), held by no task that was found"
+        ]
+    );
+}
+
+#[test]
 fn an_odd_sequence_is_told() {
     let mut autopsy = fixture("lost-wakeup");
     autopsy.dentries[1].inode.as_mut().unwrap().dir_seq = Some(19);

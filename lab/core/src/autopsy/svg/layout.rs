@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 /// Pixels between two ranks.
-const RANK_GAP: f64 = 96.0;
+const RANK_GAP: f64 = 88.0;
 /// Pixels between two boxes of a rank.
 const BOX_GAP: f64 = 14.0;
 /// Height that a wire takes where it passes a rank.

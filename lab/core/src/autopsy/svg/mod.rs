@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 /// Nodes drawn; the rest is counted.
 const MOST: usize = 60;
 /// Characters of a line in a box, before it is cut.
-const LONGEST: usize = 40;
+const LONGEST: usize = 36;
 /// Characters of a line above the drawing.
 const LONGEST_HEAD: usize = 150;
 /// Lines above the drawing.
@@ -155,9 +155,21 @@ impl<'a> Picture<'a> {
     }
 }
 
+/// The two lines of a box. What stands in brackets at the end of a name goes to the second.
+fn words(node: &Node) -> (String, String) {
+    let split = (node.title.strip_suffix(')')).and_then(|title| title.split_once(" ("));
+    let (title, detail) = match split.filter(|(_, inside)| !inside.is_empty()) {
+        Some((title, inside)) if node.detail.is_empty() => (title, inside.to_owned()),
+        Some((title, inside)) => (title, format!("{}, {inside}", node.detail)),
+        None => (node.title.as_str(), node.detail.clone()),
+    };
+    (cut(title, LONGEST), cut(&detail, LONGEST))
+}
+
 fn size(node: &Node) -> (f64, f64) {
-    let title = columns(&cut(&node.title, LONGEST)) as f64 * TITLE_CHAR;
-    let detail = columns(&cut(&node.detail, LONGEST)) as f64 * DETAIL_CHAR;
+    let (title, detail) = words(node);
+    let title = columns(&title) as f64 * TITLE_CHAR;
+    let detail = columns(&detail) as f64 * DETAIL_CHAR;
     ((title.max(detail) + 24.0).max(90.0).ceil(), BOX_HEIGHT)
 }
 
@@ -187,12 +199,11 @@ fn draw_node(svg: &mut String, node: &Node, place: &Place) {
          height=\"{height:.1}\" rx=\"{corner}\"/>"
     );
     let middle = x + width / 2.0;
-    let title = if node.detail.is_empty() { 26.0 } else { 18.0 };
-    let words = cut(&node.title, LONGEST);
-    line_of(svg, "title", (middle, y + title), "middle", &words);
-    if !node.detail.is_empty() {
-        let words = cut(&node.detail, LONGEST);
-        line_of(svg, "detail", (middle, y + 34.0), "middle", &words);
+    let (title, detail) = words(node);
+    let lower = if detail.is_empty() { 26.0 } else { 18.0 };
+    line_of(svg, "title", (middle, y + lower), "middle", &title);
+    if !detail.is_empty() {
+        line_of(svg, "detail", (middle, y + 34.0), "middle", &detail);
     }
     svg.push_str("</g>\n");
 }

@@ -69,7 +69,7 @@ fn drawings_are_whole_and_show_each_node() {
         assert_eq!(count(&drawn, "path"), 2 * graph.edges.len(), "{name}");
         for node in &graph.nodes {
             assert!(
-                drawn.contains(&escape(&node.title)),
+                drawn.contains(&escape(&words(node).0)),
                 "{name}: {}",
                 node.title
             );
