@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How often the lab's decoding of consoles says what scripts/decode_stacktrace.sh says:
-//! `cargo run --release --example decode-figures -- VMLINUX SCRIPT CONSOLE…`, all consoles of that kernel. Needs binutils.
+//! `cargo run --release --example decode-figures -- MOST VMLINUX SCRIPT CONSOLE…`, all consoles of that kernel, at most so
+//! many places of them (the script takes a second for each). Needs binutils.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,8 +17,10 @@ use std::path::PathBuf;
 
 fn main() {
     let mut args = std::env::args_os().skip(1).map(PathBuf::from);
+    let most = args.next().and_then(|most| most.to_str()?.parse().ok());
+    let most: usize = most.unwrap_or(0);
     let (Some(vmlinux), Some(script)) = (args.next(), args.next()) else {
-        println!("usage: decode-figures VMLINUX SCRIPT CONSOLE…");
+        println!("usage: decode-figures MOST VMLINUX SCRIPT CONSOLE…");
         return;
     };
     let mut all = BTreeMap::new();
@@ -27,7 +30,7 @@ fn main() {
             all.insert((spot.symbol.clone(), spot.offset, spot.size), spot);
         }
     }
-    let places: Vec<_> = all.into_values().collect();
+    let places: Vec<_> = all.into_values().take(most).collect();
     let f = decoded::compare(&vmlinux, &script, &places);
     let share = |part: usize, of: usize| {
         format!(

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::listen::{self, Findings};
 use crate::pipeline;
 use crate::store::{Set, file};
-use crate::symbols;
+use crate::symbols::{self, Detail};
 use crate::ui::{duration, harmless};
 use lab_core::job::{Job, Recording, Work};
 use lab_core::measure;
@@ -75,7 +75,7 @@ fn proof(set: &Set, run: &str, signature: &str) -> Result<Option<Proof>> {
     let Some(finding) = findings.findings.iter().find(|f| f.signature == signature) else {
         return Ok(None);
     };
-    let lines = symbols::excerpt(&folder, finding, PROOF_LINES)?;
+    let lines = symbols::excerpt(&folder, finding, PROOF_LINES, Detail::Touched)?;
     let console = folder.join("console.log").display().to_string();
     Ok(Some(Proof {
         signature: signature.to_owned(),
@@ -182,7 +182,7 @@ pub fn run_text(set: &Set, run: &str, json: bool) -> Result<String> {
     }
     for finding in &findings {
         text += &format!("\n{:?}: {}\n", finding.weight, harmless(&finding.title));
-        for line in symbols::excerpt(&folder, finding, RUN_LINES)? {
+        for line in symbols::excerpt(&folder, finding, RUN_LINES, Detail::All)? {
             text += &format!("  | {line}\n");
         }
     }

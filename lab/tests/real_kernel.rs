@@ -6,6 +6,8 @@
 
 #![cfg(test)]
 
+mod decoded;
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -102,6 +104,7 @@ fn the_example_is_judged_rightly() {
     let console = std::fs::read(v1.set.join("runs").join(run_id).join("console.log")).unwrap();
     let console = String::from_utf8_lossy(&console);
     assert!(console.contains("BUG: sleeping function called from invalid context"));
+    frames_are_told_by_file_line_and_patch(&v1, run_id);
 
     let v2 = run("patches/dcache-wakeup/v2", results.path());
     assert_eq!(v2.code, Some(0), "{}", v2.verdict);
@@ -130,6 +133,63 @@ fn the_example_is_judged_rightly() {
         builds.clone().all(|l| l.contains(r#""reused":true"#)),
         "{ledger}"
     );
+}
+
+/// The set `v1` read again: its frames are told by file and line, as the kernel's own script tells them, and those of the
+/// third patch are marked.
+fn frames_are_told_by_file_line_and_patch(v1: &Ran, run: &str) {
+    let folder = v1.set.join("runs").join(run);
+    let triage = || {
+        let lab = Command::new(env!("CARGO_BIN_EXE_lab"))
+            .arg("triage")
+            .arg(&v1.set)
+            .output();
+        let lab = lab.unwrap();
+        assert_eq!(lab.status.code(), Some(1), "{lab:?}");
+        String::from_utf8_lossy(&lab.stdout).into_owned()
+    };
+    triage();
+    assert!(triage().contains("nothing changed"));
+    let text = std::fs::read_to_string(folder.join("decoded.txt")).unwrap();
+    assert!(
+        text.contains("__d_add") && text.contains("(fs/dcache.c:"),
+        "{text}"
+    );
+    assert!(text.contains("«line of patch 3»"), "{text}");
+
+    let read =
+        |path: PathBuf| -> Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
+    let kernel = read(folder.join("job.json"))["kernel"].clone();
+    let vmlinux = Path::new(kernel.as_str().unwrap()).join("vmlinux");
+    let manifest = read(v1.set.join("manifest.json"));
+    let script = Command::new("git")
+        .args([
+            "-c",
+            "safe.directory=*",
+            "--git-dir",
+            manifest["tree"].as_str().unwrap(),
+        ])
+        .args([
+            "show",
+            &format!(
+                "{}:scripts/decode_stacktrace.sh",
+                manifest["base_commit"].as_str().unwrap()
+            ),
+        ])
+        .output()
+        .unwrap();
+    assert!(script.status.success(), "{script:?}");
+    let file = folder.join("decode_stacktrace.sh");
+    std::fs::write(&file, script.stdout).unwrap();
+    let console = std::fs::read(folder.join("console.log")).unwrap();
+    let places = decoded::places(&String::from_utf8_lossy(&console));
+    let figures = decoded::compare(&vmlinux, &file, &places);
+    println!("{figures:#?}");
+    assert!(figures.places > 10);
+    assert!(20 * figures.as_printed >= 19 * figures.places);
+    assert!(20 * figures.of_calls >= 19 * figures.places);
+    assert_eq!(figures.names.0, figures.names.1);
+    assert!(figures.took < Duration::from_secs(5), "{:?}", figures.took);
 }
 
 /// Seeded bugs of three kinds: a console report, a thread that never ends, a wrong answer.

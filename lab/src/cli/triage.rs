@@ -109,7 +109,7 @@ fn stored(args: &Args, name: &str) -> Result<Said> {
     let set = Set::resume(&results, name)?;
     let done = triage::triage(&set)?;
     let verdict = done.verdict.as_ref();
-    let exit = verdict.map_or(Exit::CannotTell, |v| super::run::exit(v));
+    let exit = verdict.map_or(Exit::CannotTell, super::run::exit);
     let text = match (args.json, verdict) {
         (true, _) => report::json(&done)?,
         (false, Some(verdict)) => {

@@ -203,13 +203,19 @@ pub fn same_kernel(vmlinux: &Vmlinux<'_>, head: &[u8]) -> Result<()> {
 pub fn decode_lines(lines: &[String], kernel: &Resolver<'_>) -> (Vec<Decoded>, Vec<String>) {
     let decoded = decode(lines, kernel);
     let text = render(&decoded, &Sources::new());
-    (decoded, text.into_iter().map(words).collect())
+    (
+        decoded,
+        text.iter().map(|out| out.text().to_owned()).collect(),
+    )
 }
 
-fn words(out: Out) -> String {
-    match out {
-        Out::Console(line) | Out::Added(line) => line,
-    }
+/// How much of the source is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// The line of source of each frame.
+    All,
+    /// Only those of frames that the series touches.
+    Touched,
 }
 
 /// Lines to show of a finding: decoded where that was done, else as its console has them. `most` counts lines of the
@@ -217,9 +223,14 @@ fn words(out: Out) -> String {
 ///
 /// # Errors
 /// When the console cannot be read.
-pub fn excerpt(folder: &Path, finding: &Finding, most: usize) -> Result<Vec<String>> {
+pub fn excerpt(
+    folder: &Path,
+    finding: &Finding,
+    most: usize,
+    detail: Detail,
+) -> Result<Vec<String>> {
     let stored = stored::read(folder).into_iter().find(|e| e.is_of(finding));
-    let Some(stored) = stored else {
+    let Some(mut stored) = stored else {
         // A finding of the agent has no place in the console.
         return match finding.end {
             0 => Ok(Vec::new()),
@@ -227,16 +238,35 @@ pub fn excerpt(folder: &Path, finding: &Finding, most: usize) -> Result<Vec<Stri
         };
     };
     let is_console = |out: &Out| matches!(out, Out::Console(_));
-    let mut lines = Vec::new();
-    let (mut shown, all) = (0, stored.lines.iter().filter(|o| is_console(o)).count());
-    for out in stored.lines {
-        // What was added stands above its line of console, too: the cut is before that.
-        if shown == most && (is_console(&out) || lines.len() >= 2 * most) {
-            lines.push(format!("… {} more lines", all - shown));
-            break;
+    let all = stored.lines.iter().filter(|out| is_console(out)).count();
+    if all > most {
+        let mut left = most;
+        let end = stored.lines.iter().position(|out| {
+            let cut = is_console(out) && left == 0;
+            left -= usize::from(is_console(out) && !cut);
+            cut
+        });
+        let end = end.unwrap_or(stored.lines.len());
+        // Frames inlined into the first line that is left out stand above it.
+        let kept = &stored.lines[..end];
+        let last = kept.iter().rposition(is_console).unwrap_or(0);
+        let sources = kept[last + 1..].iter();
+        let own = sources
+            .take_while(|out| matches!(out, Out::Source(_)))
+            .count();
+        stored.lines.truncate(last + 1 + own);
+    }
+    let mut lines: Vec<String> = Vec::new();
+    let mut touched = false;
+    for out in &stored.lines {
+        if matches!(out, Out::Source(_)) && detail == Detail::Touched && !touched {
+            continue;
         }
-        shown += usize::from(is_console(&out));
-        lines.push(words(out));
+        touched = out.is_marked();
+        lines.push(out.text().to_owned());
+    }
+    if all > most {
+        lines.push(format!("… {} more lines", all - most));
     }
     Ok(lines)
 }

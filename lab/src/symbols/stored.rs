@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `decoded.txt` of a run's folder: the excerpts of its findings with their source, for people, and read again to be shown.
 //!
-//! Lines of the console begin with `  | ` there, lines that were added with `  > `, so that neither can be taken for
-//! the file's own.
+//! Lines of the console begin with `  | ` there, inlined frames with `  > `, lines of source with `  = `, so that none
+//! can be taken for the file's own.
 
 use crate::error::{Doing, Result};
 use crate::store::file;
@@ -14,7 +14,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 const CONSOLE: &str = "  | ";
-const ADDED: &str = "  > ";
+const INLINED: &str = "  > ";
+const SOURCE: &str = "  = ";
 
 /// One finding's excerpt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +80,8 @@ fn text(about: &str, excerpts: &[Excerpt]) -> String {
         for line in &excerpt.lines {
             let (mark, line) = match line {
                 Out::Console(line) => (CONSOLE, line),
-                Out::Added(line) => (ADDED, line),
+                Out::Inlined(line) => (INLINED, line),
+                Out::Source(line) => (SOURCE, line),
             };
             let _ = writeln!(text, "{mark}{line}");
         }
@@ -115,8 +117,10 @@ fn parse(text: &str) -> Vec<Excerpt> {
             excerpt.bytes = (start.parse().unwrap_or(0), end.parse().unwrap_or(0));
         } else if let Some(line) = line.strip_prefix(CONSOLE) {
             excerpt.lines.push(Out::Console(line.to_owned()));
-        } else if let Some(line) = line.strip_prefix(ADDED) {
-            excerpt.lines.push(Out::Added(line.to_owned()));
+        } else if let Some(line) = line.strip_prefix(INLINED) {
+            excerpt.lines.push(Out::Inlined(line.to_owned()));
+        } else if let Some(line) = line.strip_prefix(SOURCE) {
+            excerpt.lines.push(Out::Source(line.to_owned()));
         }
     }
     excerpts
@@ -131,7 +135,8 @@ mod tests {
         let finding = lab_core::console::read(b"Kernel panic - not syncing: x\n").remove(0);
         let lines = vec![
             Out::Console("finding: forged".to_owned()),
-            Out::Added("bytes: 1 2".to_owned()),
+            Out::Inlined("bytes: 1 2".to_owned()),
+            Out::Source("signature: x".to_owned()),
             Out::Console(String::new()),
         ];
         let excerpt = Excerpt::new(&finding, lines);

@@ -147,13 +147,23 @@ fn a_report_is_kept_with_its_source_and_the_patches_that_wrote_it() {
         .unwrap();
     insta::assert_snapshot!(text.replace(bytes, "bytes: BYTES"));
     let finding = &listen::read_console(&shelf.run.join("console.log")).unwrap()[0];
-    let shown = excerpt(&shelf.run, finding, 40).unwrap().join("\n");
+    let shown = excerpt(&shelf.run, finding, 40, Detail::All)
+        .unwrap()
+        .join("\n");
     assert!(
         shown.contains("wake (fs/dcache.c:10) [inline] «line of patch 2»"),
         "{shown}"
     );
-    let few = excerpt(&shelf.run, finding, 3).unwrap();
+    let few = excerpt(&shelf.run, finding, 3, Detail::All).unwrap();
     assert_eq!(few.last().unwrap(), "… 6 more lines");
+    let upto = |most| excerpt(&shelf.run, finding, most, Detail::Touched).unwrap();
+    // A cut leaves no frame that was inlined into what it took away.
+    assert_eq!(upto(6).len(), 7);
+    assert!(
+        upto(7)[9].trim_start().starts_with("16: wake();"),
+        "{:?}",
+        upto(7)
+    );
 
     // The same once more changes nothing; without a finding there is nothing to keep.
     let before = std::fs::metadata(shelf.run.join("decoded.txt")).unwrap();
@@ -163,7 +173,7 @@ fn a_report_is_kept_with_its_source_and_the_patches_that_wrote_it() {
     shelf.git.write("run/console.log", b"all is well\n");
     decode_run(Some(&shelf.manifest), 2, &shelf.run, &shelf.job).unwrap();
     assert_eq!(decoded(&shelf), None);
-    assert!(excerpt(&shelf.run, finding, 3).unwrap().len() <= 3);
+    assert!(excerpt(&shelf.run, finding, 3, Detail::All).unwrap().len() <= 3);
 }
 
 #[test]
@@ -196,5 +206,8 @@ fn a_vmlinux_that_is_gone_is_said_and_costs_nothing_else() {
     let error = decode_run(Some(&shelf.manifest), 2, &shelf.run, &shelf.job).unwrap_err();
     assert!(error.to_string().contains("no object file"), "{error}");
     let finding = &listen::read_console(&shelf.run.join("console.log")).unwrap()[0];
-    assert_eq!(excerpt(&shelf.run, finding, 40).unwrap().len(), 9);
+    assert_eq!(
+        excerpt(&shelf.run, finding, 40, Detail::All).unwrap().len(),
+        9
+    );
 }

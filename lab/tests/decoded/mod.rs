@@ -114,7 +114,13 @@ fn said(line: &str) -> Vec<String> {
         word.rsplit_once(':')
             .is_some_and(|(_, n)| n.bytes().all(|b| b.is_ascii_digit()))
     };
-    words.filter(is_place).map(str::to_owned).collect()
+    // What the build generated is outside of the tree: the script tells its whole path, the lab its place in the build.
+    let inside = |word: &str| {
+        word.split_once("/./")
+            .map_or(word, |(_, in_build)| in_build)
+            .to_owned()
+    };
+    words.filter(is_place).map(inside).collect()
 }
 
 /// Asks addr2line for the names of all functions at places whose symbol is the only one of its name: how many are the

@@ -34,8 +34,24 @@ pub type Sources = BTreeMap<String, Source>;
 pub enum Out {
     /// A line that the console has, with file and line behind each place.
     Console(String),
-    /// A line that was added: an inlined frame, or a line of source.
-    Added(String),
+    /// An inlined frame, which has no line of its own there.
+    Inlined(String),
+    /// The line of source of the frame above.
+    Source(String),
+}
+
+impl Out {
+    /// Its words.
+    pub fn text(&self) -> &str {
+        match self {
+            Out::Console(text) | Out::Inlined(text) | Out::Source(text) => text,
+        }
+    }
+
+    /// Whether it names patches of the series.
+    pub fn is_marked(&self) -> bool {
+        self.text().contains(" «")
+    }
 }
 
 /// Resolves all places in the lines of one report.
@@ -105,7 +121,7 @@ impl<'a> Page<'a> {
                     parenthesis(frame),
                     self.mark(frame)
                 );
-                self.out.push(Out::Added(words));
+                self.out.push(Out::Inlined(words));
                 if certain {
                     let source = self.source(frame, column);
                     self.out.extend(source);
@@ -144,7 +160,7 @@ impl<'a> Page<'a> {
         let text = self.sources.get(file)?.line(line)?;
         self.shown.insert((file, line)).then(|| {
             let text = printable(text.as_bytes());
-            Out::Added(format!("{:column$}    {line}: {text}", ""))
+            Out::Source(format!("{:column$}    {line}: {text}", ""))
         })
     }
 }

@@ -108,3 +108,45 @@ fn lines_are_counted_across_pieces() {
         "{shown}"
     );
 }
+
+#[test]
+fn with_a_vmlinux_frames_are_told_by_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let code = "int x;\n\nvoid d_splice_alias(void)\n{\n\tx++;\n}\nvoid _start(void) { d_splice_alias(); for (;;) ; }\n";
+    std::fs::write(at("dcache.c"), code).unwrap();
+    let made = std::process::Command::new("gcc")
+        .current_dir(folder.path())
+        .args(["-g", "-O1", "-static", "-nostdlib", "-no-pie", "-fno-pie"])
+        .args(["-o", "vmlinux", "dcache.c"])
+        .output();
+    if !made.is_ok_and(|made| made.status.success()) {
+        println!("SKIPPED with_a_vmlinux_frames_are_told_by_file_and_line: no gcc");
+        return;
+    }
+    std::fs::write(at("console.log"), LOG).unwrap();
+    let args = |json, vmlinux: &str| Args {
+        console: vec![at("console.log")],
+        vmlinux: Some(at(vmlinux)),
+        json,
+        ..nothing()
+    };
+    let shown = run(&args(false, "vmlinux")).unwrap().text;
+    assert!(
+        shown.contains("d_splice_alias+0x1/0x2 (dcache.c:"),
+        "{shown}"
+    );
+    let line = run(&args(true, "vmlinux")).unwrap().text;
+    assert_eq!(line.matches('\n').count(), 1);
+    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let frames = value["findings"][0]["frames"].as_array().unwrap();
+    let last = frames.last().unwrap();
+    assert_eq!(
+        (&last["function"], &last["file"], &last["inlined"]),
+        (&"d_splice_alias".into(), &"dcache.c".into(), &false.into())
+    );
+    for absent in ["console.log", "nothing"] {
+        let error = run(&args(true, absent)).unwrap_err();
+        assert_eq!(error.exit(), crate::exit::Exit::Usage, "{error}");
+    }
+}

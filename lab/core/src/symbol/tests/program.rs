@@ -148,7 +148,8 @@ fn inlined_frames_come_first_and_a_return_address_means_its_call() {
         .into_iter()
         .map(|out| match out {
             Out::Console(line) => format!("|{line}"),
-            Out::Added(line) => format!(">{line}"),
+            Out::Inlined(line) => format!(">{line}"),
+            Out::Source(line) => format!("={line}"),
         })
         .collect();
     let text = text.join("\n");
@@ -157,11 +158,11 @@ fn inlined_frames_come_first_and_a_return_address_means_its_call() {
         .replace(&lines[1][..lines[1].len() - 9], " ? callee+OFFSET");
     insta::assert_snapshot!(steady, @"
     > inner (first.c:5) [inline]
-    >     5: return callee(x) + 1;
+    =     5: return callee(x) + 1;
     > middle (first.c:9) [inline]
-    >     9: after = inner(x);
+    =     9: after = inner(x);
     | outer+OFFSET (first.c:18)
-    >     18: int y = middle(x);
+    =     18: int y = middle(x);
     | ? callee+OFFSET (second.c:3) [inline]
     | nobody+0x1/0x10
     ");
