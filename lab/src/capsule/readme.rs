@@ -63,8 +63,13 @@ pub(super) fn readme<'a>(told: &Told, names: impl Iterator<Item = &'a String>) -
     text += "Files\n\n";
     for name in names {
         let about = NAMES.iter().find(|(known, _)| known == name);
-        let about = about.map_or(String::new(), |(_, about)| format!("  {about}"));
-        let _infallible = writeln!(text, "    {name:24}{about}");
+        let about = match about {
+            Some((_, about)) => about,
+            None if name.starts_with("disk") => "a disk of the guest",
+            None => "",
+        };
+        let line = format!("    {name:26}{about}");
+        let _infallible = writeln!(text, "{}", line.trim_end());
     }
     text
 }

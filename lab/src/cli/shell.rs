@@ -52,6 +52,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, ui: &Ui, stop: Stop) -> Result<Exit> {
+    shell::needs_terminal()?;
     let settings = Settings::load()?;
     let known = profiles::library(profiles::FOLDER.as_ref())?;
     let named = known.names().contains(&args.what.as_str()) || args.series.is_some();

@@ -36,7 +36,7 @@ pub fn keep(set: &Path, cache: &Path) -> Result<usize> {
         let pin = pin(&kernel, &set);
         let folder = kernel.join(NEEDED);
         fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
-        file::write(&pin, format!("{}\n", set.display()).as_bytes())?;
+        file::write(&pin, set.as_os_str().as_encoded_bytes())?;
     }
     Ok(gone)
 }

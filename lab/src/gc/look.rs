@@ -9,7 +9,9 @@ use crate::store::file;
 use lab_core::job::{BootJob, BuildReport, Job, Work};
 use lab_core::verdict::RunRecord;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -239,7 +241,8 @@ impl Look<'_> {
     fn leftovers(&self, folder: &Path) -> Vec<Thing> {
         let is = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let temporary = TEMPORARY.iter().any(|begin| name.starts_with(begin));
+            let temporary = TEMPORARY.iter().any(|begin| name.starts_with(begin))
+                || name.starts_with('.') && name.ends_with(".new");
             name.starts_with(GONE) || temporary && age(self.now, modified(path)) > ABANDONED
         };
         let thing = |path: PathBuf| Thing {
@@ -285,8 +288,9 @@ fn blank(kind: Kind, path: PathBuf) -> Thing {
 /// The folders that need a kernel: `KERNEL/needed/*`, each naming one.
 pub(super) fn pins(kernel: &Path) -> Vec<PathBuf> {
     let named = |pin: PathBuf| {
-        let text = fs::read_to_string(&pin).ok()?;
-        let folder = PathBuf::from(text.trim_end_matches('\n'));
+        let mut path = fs::read(&pin).ok()?;
+        path.truncate(path.trim_ascii_end().len());
+        let folder = PathBuf::from(OsString::from_vec(path));
         folder.is_absolute().then_some(folder)
     };
     let all = entries(&kernel.join(NEEDED)).into_iter();

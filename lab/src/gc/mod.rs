@@ -45,7 +45,7 @@ pub struct Places {
 /// When another lab frees in the same cache, or the cache cannot be read. What cannot be removed is no error: it is
 /// told in its place, and the rest goes on.
 pub fn run(places: &Places, policy: &Policy, now: SystemTime, dry: bool) -> Result<Vec<Decision>> {
-    let _alone = alone(&places.cache)?;
+    let _alone = if dry { None } else { alone(&places.cache)? };
     let mut decisions = plan::plan(look::look(places, now)?, policy, now);
     if !dry {
         decisions.iter_mut().for_each(act::act);

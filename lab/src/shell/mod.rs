@@ -27,7 +27,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 use terminal::{Keys, Raw};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Ctrl-], as telnet(1) has it.
 const ESCAPE: u8 = 0x1d;
@@ -45,6 +45,14 @@ pub enum Ended {
     Left,
     /// QEMU died by itself.
     Died(String),
+}
+
+/// Refuses to go on where there is no terminal, before anything is built for it.
+///
+/// # Errors
+/// When standard input and output are no terminal.
+pub fn needs_terminal() -> Result<()> {
+    terminal::size().map(drop)
 }
 
 /// Boots the machine and joins it to the terminal until either ends. `log` receives what the kernel prints, as it is.
@@ -73,6 +81,17 @@ struct Session {
     shell: Text,
     log: Option<File>,
     stop: Stop,
+}
+
+/// Whoever looks, once joined.
+struct User {
+    raw: Raw,
+    screen: Screen,
+    keys: Keys,
+    hangup: Signal,
+    resized: Signal,
+    /// How QEMU ended, once it has.
+    over: Option<String>,
 }
 
 /// Why a session woke.
@@ -122,52 +141,68 @@ impl Session {
     }
 
     /// Joins both, with the terminal in raw mode. It is given back on the way out, whichever that is.
-    async fn join(&mut self, first: &str, mut screen: Screen) -> Result<Ended> {
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut resized = signal(SignalKind::window_change())?;
-        let mut keys = Keys::start()?;
-        let raw = Raw::enter()?;
-        raw.write(&screen.shell(first))?;
-        let mut over: Option<String> = None;
-        let ended = loop {
-            let grace = over.as_ref().map(|_| LAST_WORDS);
-            let woke = tokio::select! {
-                bytes = self.running.console.read() => Woke::Console(bytes),
-                bytes = self.running.terminal.read() => Woke::Shell(bytes),
-                typed = keys.next(), if over.is_none() => Woke::Keys(typed),
-                _ = resized.recv() => Woke::Resized,
-                status = self.running.process.wait(), if over.is_none() => Woke::Qemu(status?.to_string()),
-                () = later(grace) => Woke::Ended,
-                _ = hangup.recv() => Woke::Signal,
-                () = self.stop.reached(Level::Orderly) => Woke::Signal,
-            };
-            match woke {
-                Woke::Console(bytes) => {
-                    self.keep(&bytes);
-                    for line in self.console.push(&bytes) {
-                        raw.write(&screen.kernel(&line))?;
-                    }
-                }
-                Woke::Shell(bytes) => raw.write(&screen.shell(&self.shell.push(&bytes)))?,
-                Woke::Resized => screen.resize(terminal::size()?.1),
-                Woke::Keys(None) => break Ended::Left,
-                Woke::Keys(Some(typed)) => {
-                    let until = typed.iter().position(|byte| *byte == ESCAPE);
-                    self.running
-                        .terminal
-                        .send(&typed[..until.unwrap_or(typed.len())])
-                        .await;
-                    if until.is_some() {
-                        break Ended::Left;
-                    }
-                }
-                Woke::Qemu(status) => over = Some(status),
-                Woke::Ended => break self.end(&over.unwrap_or_default()).await,
-                Woke::Signal => return Err(Error::interrupted()),
-            }
+    async fn join(&mut self, first: &str, screen: Screen) -> Result<Ended> {
+        let mut user = User {
+            hangup: signal(SignalKind::hangup())?,
+            resized: signal(SignalKind::window_change())?,
+            keys: Keys::start()?,
+            raw: Raw::enter()?,
+            screen,
+            over: None,
         };
-        raw.write("\r\n")?;
-        Ok(ended)
+        user.raw.write(&user.screen.shell(first))?;
+        loop {
+            let woke = self.wait(&mut user).await?;
+            if let Some(ended) = self.take(woke, &mut user).await? {
+                user.raw.write("\r\n")?;
+                return Ok(ended);
+            }
+        }
+    }
+
+    async fn wait(&mut self, user: &mut User) -> Result<Woke> {
+        let runs = user.over.is_none();
+        Ok(tokio::select! {
+            bytes = self.running.console.read() => Woke::Console(bytes),
+            bytes = self.running.terminal.read() => Woke::Shell(bytes),
+            typed = user.keys.next(), if runs => Woke::Keys(typed),
+            _ = user.resized.recv() => Woke::Resized,
+            status = self.running.process.wait(), if runs => Woke::Qemu(status?.to_string()),
+            () = tokio::time::sleep(LAST_WORDS), if !runs => Woke::Ended,
+            _ = user.hangup.recv() => Woke::Signal,
+            () = self.stop.reached(Level::Orderly) => Woke::Signal,
+        })
+    }
+
+    /// Does what is to be done; how the session ends, if it does.
+    async fn take(&mut self, woke: Woke, user: &mut User) -> Result<Option<Ended>> {
+        match woke {
+            Woke::Console(bytes) => {
+                self.keep(&bytes);
+                for line in self.console.push(&bytes) {
+                    user.raw.write(&user.screen.kernel(&line))?;
+                }
+            }
+            Woke::Shell(bytes) => {
+                let text = self.shell.push(&bytes);
+                user.raw.write(&user.screen.shell(&text))?;
+            }
+            Woke::Resized => user.screen.resize(terminal::size()?.1),
+            Woke::Keys(None) => return Ok(Some(Ended::Left)),
+            Woke::Keys(Some(typed)) => {
+                let until = typed.iter().position(|byte| *byte == ESCAPE);
+                let for_guest = &typed[..until.unwrap_or(typed.len())];
+                self.running.terminal.send(for_guest).await;
+                return Ok(until.map(|_| Ended::Left));
+            }
+            Woke::Qemu(status) => user.over = Some(status),
+            Woke::Ended => {
+                let status = user.over.take().unwrap_or_default();
+                return Ok(Some(self.end(&status).await));
+            }
+            Woke::Signal => return Err(Error::interrupted()),
+        }
+        Ok(None)
     }
 
     /// QEMU exits with 0 when its guest powers off or resets.
@@ -188,12 +223,5 @@ impl Session {
         {
             self.log = None;
         }
-    }
-}
-
-async fn later(time: Option<Duration>) {
-    match time {
-        Some(time) => tokio::time::sleep(time).await,
-        None => std::future::pending().await,
     }
 }

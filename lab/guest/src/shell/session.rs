@@ -227,6 +227,8 @@ impl Session {
 
     fn leave_behind(&mut self, pid: i32, name: &str) {
         let at = tasks::whereabouts(pid).unwrap_or_else(|| "gone".into());
+        // Behind the terminal's ^C.
+        self.say("");
         self.say(&format!(
             "{name} does not end: {pid} is {at}; it is left behind (stack {pid})"
         ));

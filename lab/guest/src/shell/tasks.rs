@@ -25,9 +25,7 @@ pub(super) fn ps(args: &[String], out: &mut dyn Write) -> Answer {
         format!("{:>7} {:>7} S {:32} NAME", "PID", "TID", "WAITS IN"),
     )?;
     for pid in numbers("/proc") {
-        // Threads of the kernel have no command line, and no memory of their own.
-        let own = fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
-        if !kernels && !own {
+        if !kernels && is_kernels(pid) {
             continue;
         }
         for tid in numbers(&format!("/proc/{pid}/task")) {
@@ -40,6 +38,19 @@ pub(super) fn ps(args: &[String], out: &mut dyn Write) -> Answer {
         }
     }
     Ok(())
+}
+
+/// kthreadd and its children. One that has ended meanwhile is nobody's.
+fn is_kernels(pid: u32) -> bool {
+    const KTHREADD: u32 = 2;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    pid == KTHREADD || parent(&stat) == Some(KTHREADD)
+}
+
+/// The parent in a line of /proc/PID/stat, whose name may hold anything.
+fn parent(stat: &str) -> Option<u32> {
+    let fields = stat.get(stat.rfind(')')? + 1..)?;
+    fields.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// Entries that are numbers, rising.
@@ -115,4 +126,16 @@ pub(super) fn sleep(args: &[String], _: &mut dyn Write) -> Answer {
     let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     std::thread::sleep(time.ok_or("sleep SECONDS")?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parent_is_behind_the_name() {
+        assert_eq!(parent("77 (w) 3) D 2 0 0"), Some(2));
+        assert_eq!(parent("77 (w"), None);
+        assert!(!is_kernels(std::process::id()));
+    }
 }
