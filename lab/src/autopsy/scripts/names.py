@@ -166,7 +166,7 @@ def _dentry_of(record):
 
     def about(names, address):
         value = names.case.memory.record(names.record(record), address)
-        return names.dentry(value.dentry) if value.dentry else ""
+        return names.dentry(value.dentry) if names.dcache.get(value.dentry) else ""
 
     return about
 
