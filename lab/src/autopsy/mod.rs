@@ -55,8 +55,13 @@ pub async fn examine(
         let _ = fs::remove_file(out.join(name));
     }
     unpack::sweep(out);
-    if recording.dumps.is_empty() || stop.level() > Level::Run {
+    if recording.dumps.is_empty() {
         return Ok(Vec::new());
+    }
+    if stop.level() > Level::Run {
+        let stopped =
+            "the dumps were not looked at: the lab was stopped (`lab autopsy RUN` does it)";
+        return Ok(vec![stopped.to_owned()]);
     }
     Ok(match Tools::find(&job.cache, stop).await {
         Ok(tools) => examine_with(&tools, job, out, recording).await,
