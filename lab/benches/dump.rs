@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a crash costs: from the kernel's panic until the guest is gone, with its memory of 1 GiB dumped in between.
 //!
-//! `cargo bench --bench dump -- KERNEL [REPEATS]`; KERNEL is a folder with a bzImage that has pvpanic, such as one of the
+//! `cargo bench --bench dump -- KERNEL [REPEATS [tcg]]`; KERNEL is a folder with a bzImage that has pvpanic, such as one of the
 //! lab's cache. Exits with 1 when the median is longer than wanted, or a dump is not whole.
 #![allow(clippy::print_stdout)]
 
@@ -29,23 +29,29 @@ fn main() -> Result<ExitCode> {
         .filter(|arg| arg != "--bench")
         .collect();
     match &args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [kernel] => measure(Path::new(kernel), 5),
-        [kernel, repeats] => measure(Path::new(kernel), repeats.parse()?),
+        [kernel] => measure(Path::new(kernel), 5, None),
+        [kernel, repeats] => measure(Path::new(kernel), repeats.parse()?, None),
+        [kernel, repeats, "tcg"] => measure(Path::new(kernel), repeats.parse()?, Some(Accel::Tcg)),
         _ => {
-            println!("usage: cargo bench --bench dump -- KERNEL [REPEATS]");
+            println!("usage: cargo bench --bench dump -- KERNEL [REPEATS [tcg]]");
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-fn measure(kernel: &Path, repeats: usize) -> Result<ExitCode> {
+fn measure(kernel: &Path, repeats: usize, accel: Option<Accel>) -> Result<ExitCode> {
     let home = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let accel = runtime
-        .block_on(vm::probe(home.path(), stop::never()))?
-        .accel;
+    let accel = match accel {
+        Some(accel) => accel,
+        None => {
+            runtime
+                .block_on(vm::probe(home.path(), stop::never()))?
+                .accel
+        }
+    };
     let job = job(&kernel.canonicalize()?, home.path(), accel);
     println!("{accel:?}, {MEMORY} MiB: seconds from panic to gone, of that the dump; MiB stored");
     let mut all = Vec::new();

@@ -183,8 +183,8 @@ impl Dump {
 
 /// How many bytes a dump may come to in that folder.
 pub(super) fn room(folder: &Path, dump_mib: u32) -> Result<u64, String> {
-    let free = nix::sys::statvfs::statvfs(folder)
-        .map(|fs| fs.blocks_available() as u64 * fs.fragment_size() as u64);
+    let free =
+        nix::sys::statvfs::statvfs(folder).map(|fs| fs.blocks_available() * fs.fragment_size());
     match free {
         Ok(free) => room_of(free >> 20, dump_mib.into())
             .map_err(|why| format!("no dump in {}: {why}", folder.display())),

@@ -104,7 +104,9 @@ fn slabs(text: &str) -> String {
 }
 
 fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(KEPT)]
+    let whole = |end: &usize| text.is_char_boundary(*end);
+    let end = (0..=KEPT.min(text.len())).rev().find(whole);
+    &text[..end.unwrap_or_default()]
 }
 
 #[cfg(test)]

@@ -257,11 +257,14 @@ fn an_audit_holds_the_guest_at_each_scenarios_end_and_its_clocks() {
     // The guest stands: neither its silence nor its scenario's limit (23 s) counts.
     assert!(boot.step(Event::Tick, at(30)).is_empty());
     let go = Action::SendAgent(ToGuest::Go { index: 0 });
-    assert_eq!(boot.step(gathered(audit), at(31)), [go.clone()]);
+    assert_eq!(
+        boot.step(gathered(audit), at(31)),
+        std::slice::from_ref(&go)
+    );
     assert_eq!(boot.stage(), Stage::Scenario { index: 0 });
     assert!(boot.next_deadline().unwrap() > at(34));
     // Asked again, or where no audit is wanted, it is let go.
-    assert_eq!(boot.step(settled(), at(32)), [go.clone()]);
+    assert_eq!(boot.step(settled(), at(32)), std::slice::from_ref(&go));
     boot.step(end(0, Ended::Done), at(33));
     assert_eq!(boot.facts().exposure, at(10));
     let mut plain = Boot::new(&super::job(1));
