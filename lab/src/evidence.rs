@@ -96,44 +96,65 @@ fn remove(run: &Path, mut recording: Recording, other: &Path) -> Result<()> {
     fs::remove_file(&path).doing(|| format!("remove {}", path.display()))
 }
 
-/// Whether a run's folder holds a dump, of its failure or for an audit.
-pub fn has_dump(run: &Path) -> bool {
+/// The dumps in a run's folder: of its failure, and of audits.
+pub fn dumps_in(run: &Path) -> Vec<PathBuf> {
     let dump = |name: &str| name == VMCORE || name.starts_with("audit-") && name.ends_with(".zst");
     let entries = fs::read_dir(run).into_iter().flatten().flatten();
-    entries
-        .into_iter()
-        .any(|entry| dump(&entry.file_name().to_string_lossy()))
+    let mut dumps: Vec<PathBuf> = entries
+        .filter(|entry| dump(&entry.file_name().to_string_lossy()))
+        .map(|entry| entry.path())
+        .collect();
+    dumps.sort();
+    dumps
 }
 
-/// Marks beside a kernel (a folder of the cache's) that a run's dump needs it.
+/// Marks beside a kernel (a folder of the cache's) that a folder needs it: a run whose dump was made of it, or a set.
 ///
 /// # Errors
 /// When the mark cannot be written.
-pub fn pin_kernel(kernel: &Path, run: &Path) -> Result<()> {
-    let run = std::path::absolute(run).doing(|| format!("find {}", run.display()))?;
-    let path = run.as_os_str().as_bytes();
-    let folder = kernel.join(NEEDED);
-    fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
-    let name: String = Sha256::digest(path)[..8]
+pub fn pin_kernel(kernel: &Path, folder: &Path) -> Result<()> {
+    let folder = std::path::absolute(folder).doing(|| format!("find {}", folder.display()))?;
+    let mark = mark(kernel, &folder);
+    let marks = kernel.join(NEEDED);
+    fs::create_dir_all(&marks).doing(|| format!("make {}", marks.display()))?;
+    file::write(&mark, folder.as_os_str().as_bytes())
+}
+
+/// Takes the mark of a folder away, if it is there.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn unpin_kernel(kernel: &Path, folder: &Path) -> Result<()> {
+    let mark = mark(kernel, folder);
+    match fs::remove_file(&mark) {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            Err(e).doing(|| format!("remove {}", mark.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn mark(kernel: &Path, folder: &Path) -> PathBuf {
+    let name: String = Sha256::digest(folder.as_os_str().as_bytes())[..8]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    file::write(&folder.join(name), path)
+    kernel.join(NEEDED).join(name)
 }
 
-/// The runs whose dumps need a kernel: those marked by [`pin_kernel`] that still have one.
+/// The folders that a kernel was marked as needed by, whether or not they still hold a dump.
 pub fn pins(kernel: &Path) -> Vec<PathBuf> {
     let marks = fs::read_dir(kernel.join(NEEDED))
         .into_iter()
         .flatten()
         .flatten();
-    let mut runs: Vec<PathBuf> = marks
+    let mut folders: Vec<PathBuf> = marks
         .filter_map(|mark| fs::read(mark.path()).ok())
         .map(|path| PathBuf::from(OsString::from_vec(path)))
-        .filter(|run| has_dump(run))
+        .filter(|folder| folder.is_absolute())
         .collect();
-    runs.sort();
-    runs
+    folders.sort();
+    folders
 }
 
 /// Folders of all runs below a folder.
@@ -300,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_is_needed_as_long_as_a_dump_is_there() {
+    fn a_kernel_is_marked_once_by_each_that_needs_it() {
         let (shelf, kernel) = (Shelf::new(), tempfile::tempdir().unwrap());
         assert!(pins(kernel.path()).is_empty());
         let runs = [shelf.run("1", &["a"]), shelf.run("2", &["b"])];
@@ -308,11 +329,19 @@ mod tests {
             pin_kernel(kernel.path(), run).unwrap();
         }
         assert_eq!(pins(kernel.path()), runs);
-        fs::remove_file(runs[0].join(VMCORE)).unwrap();
-        assert_eq!(pins(kernel.path()), [runs[1].clone()]);
-        fs::rename(runs[1].join(VMCORE), runs[1].join("audit-03.zst")).unwrap();
-        assert_eq!(pins(kernel.path()), [runs[1].clone()]);
-        fs::remove_dir_all(&runs[1]).unwrap();
-        assert!(pins(kernel.path()).is_empty());
+        for _ in 0..2 {
+            unpin_kernel(kernel.path(), &runs[0]).unwrap();
+            assert_eq!(pins(kernel.path()), [runs[1].clone()]);
+        }
+    }
+
+    #[test]
+    fn dumps_are_told_from_what_else_lies_there() {
+        let shelf = Shelf::new();
+        let run = shelf.run("1", &["a"]);
+        for name in ["audit-03.zst", "audit.json", "audit-04.zst.tmp"] {
+            fs::write(run.join(name), "").unwrap();
+        }
+        assert_eq!(dumps_in(&run), [run.join("audit-03.zst"), run.join(VMCORE)]);
     }
 }

@@ -100,15 +100,15 @@ async fn run_boot(
         });
     })
     .await?;
-    if evidence::has_dump(out)
+    let remarks = autopsy::examine(job, out, &recording, stop).await?;
+    recording.remarks.extend(remarks);
+    if !evidence::dumps_in(out).is_empty()
         && let Err(error) = evidence::pin_kernel(&job.kernel, out)
     {
         recording.remarks.push(format!(
             "the kernel is not marked as needed by the dump: {error}"
         ));
     }
-    let remarks = autopsy::examine(job, out, &recording, stop).await?;
-    recording.remarks.extend(remarks);
     let findings = listen::derive(out, job, &recording)?;
     file::write_json(&out.join("findings.json"), &findings)?;
     // Last of all: a folder with a recording is a finished run.

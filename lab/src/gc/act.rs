@@ -3,6 +3,7 @@
 
 use super::plan::{Decision, Fate, Kind};
 use super::{GONE, KEEP, is_locked, look};
+use crate::evidence;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -36,8 +37,8 @@ fn held<T>(why: impl Into<String>) -> Result<T, Fate> {
 /// A kernel goes only if nobody has begun to run or to need it meanwhile, and all dumps of it are really gone.
 fn kernel(path: &Path) -> Result<(), Fate> {
     locked_folder(path, look::USED, || {
-        let folders = look::pins(path);
-        if let Some(dump) = folders.iter().flat_map(|f| look::dumps_in(f)).next() {
+        let folders = evidence::pins(path);
+        if let Some(dump) = folders.iter().flat_map(|f| evidence::dumps_in(f)).next() {
             return held(format!("{} was made of it", dump.display()));
         }
         look::pinned_otherwise(path).map_or(Ok(()), held)

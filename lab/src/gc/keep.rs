@@ -3,12 +3,13 @@
 //! in this cache learns of it, wherever the set lies.
 
 use super::KEEP;
-use super::look::{NEEDED, kernels_of};
+use super::look::kernels_of;
 use crate::error::{Doing, Result};
+use crate::evidence;
 use crate::store::file;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The set is marked.
 pub fn is_kept(set: &Path) -> bool {
@@ -33,10 +34,7 @@ pub fn keep(set: &Path, cache: &Path) -> Result<usize> {
             gone += 1;
             continue;
         }
-        let pin = pin(&kernel, &set);
-        let folder = kernel.join(NEEDED);
-        fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
-        file::write(&pin, set.as_os_str().as_encoded_bytes())?;
+        evidence::pin_kernel(&kernel, &set)?;
     }
     Ok(gone)
 }
@@ -47,20 +45,14 @@ pub fn keep(set: &Path, cache: &Path) -> Result<usize> {
 /// When the set's folder or a kernel's cannot be written.
 pub fn undo(set: &Path, cache: &Path) -> Result<()> {
     let set = fs::canonicalize(set).doing(|| format!("find {}", set.display()))?;
-    let pins = kernels_of(&set).into_iter();
-    let pins = pins.map(|key| pin(&cache.join("kernels").join(key), &set));
-    for path in pins.chain([set.join(KEEP)]) {
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => {
-                return Err(e).doing(|| format!("remove {}", path.display()));
-            }
-            _ => {}
-        }
+    for key in kernels_of(&set) {
+        evidence::unpin_kernel(&cache.join("kernels").join(key), &set)?;
     }
-    Ok(())
-}
-
-fn pin(kernel: &Path, set: &Path) -> PathBuf {
-    let name = set.file_name().unwrap_or_default().to_string_lossy();
-    kernel.join(NEEDED).join(format!("keep-{name}"))
+    let mark = set.join(KEEP);
+    match fs::remove_file(&mark) {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            Err(e).doing(|| format!("remove {}", mark.display()))
+        }
+        _ => Ok(()),
+    }
 }

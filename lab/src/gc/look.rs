@@ -5,21 +5,18 @@
 use super::plan::{Kind, Thing};
 use super::{GONE, KEEP, Places, is_locked, is_shared};
 use crate::error::{Doing, Result};
+use crate::evidence::{dumps_in, pins};
 use crate::store::file;
 use lab_core::job::{BootJob, BuildReport, Job, Work};
 use lab_core::verdict::RunRecord;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// In a kernel's folder: changed when the kernel is used, locked while it runs.
 pub(super) const USED: &str = "used";
-/// In a kernel's folder: a file for each folder that needs it, which names that folder.
-pub(super) const NEEDED: &str = "needed";
 /// Temporary files that are older belong to nobody.
 const ABANDONED: Duration = Duration::from_secs(3600);
 /// A score that wrote nothing for this long does not run any more. It holds no lock.
@@ -285,18 +282,6 @@ fn blank(kind: Kind, path: PathBuf) -> Thing {
     }
 }
 
-/// The folders that need a kernel: `KERNEL/needed/*`, each naming one.
-pub(super) fn pins(kernel: &Path) -> Vec<PathBuf> {
-    let named = |pin: PathBuf| {
-        let mut path = fs::read(&pin).ok()?;
-        path.truncate(path.trim_ascii_end().len());
-        let folder = PathBuf::from(OsString::from_vec(path));
-        folder.is_absolute().then_some(folder)
-    };
-    let all = entries(&kernel.join(NEEDED)).into_iter();
-    all.filter_map(named).collect()
-}
-
 /// Needed by something that is no dump in plain sight: a set marked keep, wherever it lies, or a folder that cannot be
 /// looked into.
 pub(super) fn pinned_otherwise(kernel: &Path) -> Option<String> {
@@ -313,15 +298,6 @@ pub(super) fn pinned_otherwise(kernel: &Path) -> Option<String> {
             _ => None,
         }
     })
-}
-
-/// The dumps in a run's folder.
-pub(super) fn dumps_in(run: &Path) -> Vec<PathBuf> {
-    let is = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name == "vmcore.zst" || name.starts_with("audit-") && name.ends_with(".zst")
-    };
-    entries(run).into_iter().filter(is).collect()
 }
 
 /// Entries of a folder, sorted; none where it cannot be read.

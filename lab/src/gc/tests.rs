@@ -74,7 +74,7 @@ impl Rig {
             days,
         );
         let pin = format!("cache/kernels/{key}/needed/{set}");
-        self.file(&pin, &format!("{}\n", run.display()), days);
+        self.file(&pin, &run.display().to_string(), days);
         self.file(
             &format!("results/{set}/runs/{key}-01/vmcore.zst"),
             "core",

@@ -3,10 +3,7 @@
 
 use super::{Options, Summary};
 use crate::pipeline::seed_of;
-use lab_core::job::{BootJob, Limits};
-
-/// As good as no limit, and far from where seconds would overflow: 30 days.
-const NO_LIMIT: u32 = 30 * 24 * 3600;
+use lab_core::job::BootJob;
 
 /// The job of the `number`th attempt (from 1).
 ///
@@ -32,22 +29,8 @@ pub(super) fn job(boot: &BootJob, options: Options, number: u32, so_far: &Summar
         if !job.append.contains(&nokaslr()) {
             job.append.push(nokaslr());
         }
-        job.limits = unlimited(&job.limits);
     }
     job
-}
-
-/// A guest at a breakpoint does nothing for as long as its user thinks.
-fn unlimited(limits: &Limits) -> Limits {
-    Limits {
-        firmware: NO_LIMIT,
-        kernel: NO_LIMIT,
-        agent: NO_LIMIT,
-        scenario_extra: NO_LIMIT,
-        drain: NO_LIMIT,
-        settle: limits.settle,
-        console_mib: limits.console_mib,
-    }
 }
 
 #[cfg(test)]

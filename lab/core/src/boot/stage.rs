@@ -82,7 +82,7 @@ impl fmt::Display for Stage {
 }
 
 /// Each stage of a boot with a debugger.
-const DEBUGGING: Duration = Duration::from_secs(24 * 60 * 60);
+const DEBUGGING: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// For QEMU to leave after it was asked to, and again after it was killed.
 const LEAVE: Duration = Duration::from_secs(3);
 /// Reports may come one after the other: after a hit, this part of the settling time without a byte ends the wait for more.
@@ -120,7 +120,8 @@ impl Limits {
                 .map(|scenario| seconds(scenario.seconds) + stop)
                 .collect(),
             agent: seconds(job.limits.agent.max(1)),
-            settle: seconds(job.limits.settle),
+            // What is settling has said its last: nobody thinks about it.
+            settle: Duration::from_secs(u64::from(job.limits.settle)),
         }
     }
 
