@@ -14,12 +14,21 @@ has() { [[ $text == *"$1"* ]]; }
 say() { printf '[%12s] %s\n' "$1" "$2" >&"$C"; }
 agent() { printf '%s\n' "$1" >&"$A"; }
 monitor() { printf '%s\n' "$1" >&"$Q"; }
+# Has no evidence to give, and says so.
+refuse() {
+    # The command's own id stands last.
+    [[ $1 =~ .*\"id\":\"([^\"]+)\" ]] || return 0
+    monitor "{\"error\":{\"class\":\"GenericError\",\"desc\":\"a script has none\"},\"id\":\"${BASH_REMATCH[1]}\"}"
+}
 # Waits for a stop of the lab, at most so many seconds.
 stopped() {
     local n line
     for ((n = 0; n < 5 * $1; n++)); do
-        if read -r -t 0.1 line <&"$A" && [[ $line == *stop* ]]; then return 0; fi
-        if read -r -t 0.1 line <&"$Q" && [[ $line == *'"quit"'* ]]; then exit 0; fi
+        if read -r -t 0.1 line <&"$A"; then
+            [[ $line == *'"stop"'* ]] && return 0
+            [[ $line == *'"state"'* ]] && agent '{"t_ms":1150,"say":"state-end"}'
+        fi
+        if read -r -t 0.1 line <&"$Q"; then [[ $line == *'"quit"'* ]] && exit 0; refuse "$line"; fi
     done
     return 1
 }
@@ -76,10 +85,14 @@ if has PANIC; then
         *registers*) monitor '{"return":"CPU#0 RAX=1","id":"registers"}';;
         *cont*) monitor '{"event":"SHUTDOWN","data":{"guest":true,"reason":"guest-reset"}}'; exit 0;;
         *quit*) exit 0;;
+        *) refuse "$line";;
     esac; done
     exit 0
 fi
-if has SILENT; then trap '' TERM; while :; do sleep 0.2; done; fi
+if has SILENT; then
+    trap '' TERM
+    while :; do read -r -t 0.2 line <&"$Q" && [[ $line != *'"quit"'* ]] && refuse "$line"; done
+fi
 if has STUCK; then
     agent '{"t_ms":6000,"say":"stuck","index":0,"tid":71,"comm":"w3","state":"D","op":"unlink d0/n3","wchan":"d_alloc_parallel","stack":["d_alloc_parallel+0x3a0/0x6d0","lookup_open+0x8e/0x5f0","path_openat+0x8d5/0x11a0"]}'
     agent '{"t_ms":6001,"say":"end","index":0,"how":{"as":"stuck","threads":1},"ops":40,"ran_ms":5000}'
@@ -91,6 +104,6 @@ if has SLOW; then stopped 60 && bye 1500 stopped 60 200; bye 6000 done 2000 5000
 if has BUG_IN_SCENARIO; then
     sleeps 1.100000 __d_lookup_unhash
     has ESCAPES && say 1.2 $'BUG: \x1b[2Jkernel NULL pointer dereference'
-    stopped 3 && bye 1200 stopped 60 100
+    stopped 20 && bye 1200 stopped 60 100
 fi
 bye 6000 done 2000 5000
