@@ -106,6 +106,15 @@ enum Woke {
 }
 
 impl Session {
+    /// Keeps what the kernel printed; gives its whole lines, and leaves the last of all in `last`.
+    fn printed(&mut self, bytes: &[u8], last: &mut Vec<String>) -> Vec<String> {
+        self.keep(bytes);
+        let lines = self.console.push(bytes);
+        last.extend_from_slice(&lines);
+        last.drain(..last.len().saturating_sub(SHOWN));
+        lines
+    }
+
     /// Waits for the shell's first word, which it gives.
     async fn boot(&mut self, ui: &Ui) -> Result<String> {
         let task = ui.task("boot");
@@ -113,12 +122,9 @@ impl Session {
         loop {
             tokio::select! {
                 bytes = self.running.console.read() => {
-                    self.keep(&bytes);
-                    for line in self.console.push(&bytes) {
+                    for line in self.printed(&bytes, &mut last) {
                         task.at(0, 0, &line);
-                        last.push(line);
                     }
-                    last.drain(..last.len().saturating_sub(SHOWN));
                 }
                 bytes = self.running.terminal.read() => {
                     let text = self.shell.push(&bytes);
@@ -129,6 +135,14 @@ impl Session {
                 }
                 ended = self.running.process.wait() => {
                     task.done("failed");
+                    // QEMU's end may be heard of before its guest's last words are.
+                    let rest = async {
+                        loop {
+                            let bytes = self.running.console.read().await;
+                            self.printed(&bytes, &mut last);
+                        }
+                    };
+                    let _all: std::result::Result<(), _> = tokio::time::timeout(LAST_WORDS, rest).await;
                     let mut words = format!("the guest never came to its shell; QEMU ended with {}", ended?);
                     for line in last.iter().chain([&self.running.said().await]) {
                         words += &format!("\n{}", harmless(line));

@@ -5,8 +5,11 @@
 //! results/SET/
 //!   manifest.json  series.json  series.mbox  apply.json  verdict.json
 //!   runs.jsonl                        the ledger: one line a build or boot
+//!   counted-PROFILE.json              the boots that a verdict counts
 //!   builds/ID/  job.json  build.json  build.log  config
 //!   runs/ID/    job.json  recording.json  console.log  events.jsonl  findings.json
+//!               decoded.txt  registers.txt  state.txt  vmcore.zst  autopsy.{json,txt,svg}  audit.json
+//!   replays/ID/ the same of boots that were made again to look closer
 //! ```
 
 pub mod file;
