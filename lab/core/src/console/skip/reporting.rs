@@ -186,6 +186,12 @@ pub(super) const REPORTING: &[&str] = &[
     "find_held*",
     "hlock_class*",
     "irqentry*",
+    // A task that was interrupted was at work below the interrupt.
+    "raw_irqentry*",
+    "sysvec_*",
+    "asm_sysvec_*",
+    "common_interrupt",
+    "asm_common_interrupt",
     "kfree_call_rcu*",
     "lock_acquire*",
     "lock_is_held*",

@@ -407,3 +407,17 @@ fn a_stack_from_proc_meets_the_console_s_own_report() {
     assert_eq!(own.signature, read(console.as_bytes())[0].signature);
     assert_eq!(hung("x", 1, &[]), None);
 }
+
+#[test]
+fn an_interrupt_in_a_running_tasks_stack_is_not_what_it_is_stuck_in() {
+    let stack = [
+        "irqentry_exit+0x8a/0xb0",
+        "sysvec_reschedule_ipi+0xc1/0x1c0",
+        "asm_sysvec_reschedule_ipi+0x1f/0x30",
+        "lock_release+0x160/0x290",
+        "d_walk+0x42f/0x590",
+        "shrink_dcache_parent+0x48/0x2e0",
+    ];
+    let own = hung("w5", 72, &stack.map(str::to_owned)).unwrap();
+    assert_eq!(own.function.as_deref(), Some("shrink_dcache_parent"));
+}
