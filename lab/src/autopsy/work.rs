@@ -4,7 +4,7 @@
 
 use super::python::{Python, environment};
 use super::scripts::{self, ENTRY};
-use crate::build;
+use crate::build::{self, empty_box};
 use crate::error::{Doing, Error, Result};
 use crate::process::{End, LINE_MAX, Spec, supervise};
 use crate::stop::Stop;
@@ -182,14 +182,7 @@ impl Tools {
 
     /// bubblewrap up to the program to run.
     fn boxed(&self, subject: Subject<'_>, answer: &Path) -> Spec {
-        let mut spec = Spec::new("bwrap")
-            .args([
-                "--unshare-all",
-                "--die-with-parent",
-                "--new-session",
-                "--clearenv",
-            ])
-            .args(["--hostname", "lab", "--cap-drop", "ALL"]);
+        let mut spec = empty_box();
         for path in SEEN {
             spec = match fs::read_link(path) {
                 Ok(target) => spec.arg("--symlink").arg(target).arg(path),

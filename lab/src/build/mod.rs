@@ -19,6 +19,7 @@ mod shelf;
 mod slot;
 
 pub use progress::{BuildProgress, Phase};
+pub(crate) use sandbox::empty_box;
 pub use sandbox::works as sandbox_works;
 
 use crate::error::{Doing, Error, Result};

@@ -76,14 +76,7 @@ impl Place<'_> {
 
     /// bubblewrap up to the program to run.
     fn boxed(&self, environment: Vec<(OsString, OsString)>) -> Spec {
-        let mut spec = Spec::new("bwrap")
-            .args([
-                "--unshare-all",
-                "--die-with-parent",
-                "--new-session",
-                "--clearenv",
-            ])
-            .args(["--hostname", "lab", "--cap-drop", "ALL"]);
+        let mut spec = empty_box();
         for path in SEEN {
             spec = spec.args(["--ro-bind-try", path, path]);
         }
@@ -102,6 +95,18 @@ impl Place<'_> {
         }
         spec.args(["--chdir", OUT, "--"])
     }
+}
+
+/// bubblewrap with nothing in it: no network, no other processes, no environment, no capabilities; it dies with the lab.
+pub(crate) fn empty_box() -> Spec {
+    Spec::new("bwrap")
+        .args([
+            "--unshare-all",
+            "--die-with-parent",
+            "--new-session",
+            "--clearenv",
+        ])
+        .args(["--hostname", "lab", "--cap-drop", "ALL"])
 }
 
 /// Tries the box on `true`: is bubblewrap there, and does this host let it make its namespaces? Gives its version.
